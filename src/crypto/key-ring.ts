@@ -7,7 +7,11 @@ export type KeyPurpose = 'wrap' | 'mac' | 'sign';
 export interface KeyInfo {
   readonly name: string;
   readonly purpose: KeyPurpose;
-  readonly versions: readonly { readonly version: number; readonly createdAt: number; readonly state: KeyState }[];
+  readonly versions: readonly {
+    readonly version: number;
+    readonly createdAt: number;
+    readonly state: KeyState;
+  }[];
 }
 
 export type KeyState = 'active' | 'decrypt-only' | 'compromised' | 'destroyed';

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect, type Transaction } from 'kysely';
+import { type Clock, systemClock } from '../kernel/clock.ts';
 import { Problem } from '../kernel/problem.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { asKyselyDatabase } from './node-sqlite.ts';
@@ -24,8 +25,8 @@ export interface Database {
 }
 
 /** Opens (and creates, and migrates) the SQLite database at `path`; `:memory:` for tests. */
-export async function openDatabase(path: string): Promise<Database> {
-  const raw = openRaw(path);
+export async function openDatabase(path: string, clock: Clock = systemClock): Promise<Database> {
+  const raw = openRaw(path, clock);
   const query = new Kysely<Schema>({ dialect: new SqliteDialect({ database: asKyselyDatabase(raw) }) });
   const effect = new AsyncLocalStorage<string>();
   return {
@@ -37,7 +38,7 @@ export async function openDatabase(path: string): Promise<Database> {
           if (entryId !== undefined) {
             await transaction
               .insertInto('effects')
-              .values({ entry_id: entryId, committed_at: Date.now() })
+              .values({ entry_id: entryId, committed_at: clock.now() })
               .onConflict((conflict) => conflict.doNothing())
               .execute();
           }
@@ -52,7 +53,7 @@ export async function openDatabase(path: string): Promise<Database> {
   };
 }
 
-function openRaw(path: string): DatabaseSync {
+function openRaw(path: string, clock: Clock): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path);
@@ -67,7 +68,7 @@ function openRaw(path: string): DatabaseSync {
     if (check?.['quick_check'] !== 'ok') {
       throw storageProblems.database_corrupt(`${path}: ${String(check?.['quick_check'])}`);
     }
-    migrate(database, path);
+    migrate(database, path, clock);
     return database;
   } catch (error) {
     database?.close();
@@ -75,7 +76,7 @@ function openRaw(path: string): DatabaseSync {
   }
 }
 
-function migrate(database: DatabaseSync, path: string): void {
+function migrate(database: DatabaseSync, path: string, clock: Clock): void {
   database.exec('create table if not exists migrations (name text primary key, applied_at integer not null) strict');
   const applied = database.prepare('select name from migrations order by name').all();
   const known = new Set(MIGRATIONS.map((migration) => migration.name));
@@ -88,7 +89,7 @@ function migrate(database: DatabaseSync, path: string): void {
     database.exec('begin immediate');
     try {
       database.exec(migration.sql);
-      database.prepare('insert into migrations values (?, ?)').run(migration.name, Date.now());
+      database.prepare('insert into migrations values (?, ?)').run(migration.name, clock.now());
       database.exec('commit');
     } catch (error) {
       database.exec('rollback');

@@ -9,7 +9,8 @@ export function asKyselyDatabase(database: DatabaseSync): SqliteDatabase {
       const statement = database.prepare(sql);
       return {
         reader: statement.columns().length > 0,
-        all: (parameters) => statement.all(...(parameters as never[])),
+        // Rows come without a prototype; everybody compares and spreads them as plain objects.
+        all: (parameters) => statement.all(...(parameters as never[])).map((row) => ({ ...row })),
         run: (parameters) => statement.run(...(parameters as never[])),
         iterate: (parameters) => statement.iterate(...(parameters as never[])),
       };

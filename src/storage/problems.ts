@@ -1,6 +1,11 @@
 import { defineProblems } from '../kernel/problem.ts';
 
 export const storageProblems = defineProblems('storage', {
+  keep_locked: {
+    status: 409,
+    title: 'The keep is in use',
+    help: 'Another Modelkeep process holds this keep. Talk to the running server (commands do so by themselves through run/admin.sock), or stop it first.',
+  },
   database_corrupt: {
     status: 500,
     title: 'The database is damaged',

@@ -1,0 +1,43 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { type BenchTable, formatTable } from './table.ts';
+
+/** `npm run bench` runs all, `npm run bench -- NAME …` some; each table goes to stdout and into docs/benchmarks.md. */
+const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<BenchTable> }>>> = {
+  authenticate: () => import('./authenticate.ts'),
+  access: () => import('./access.ts'),
+  predict: () => import('./predict.ts'),
+  audit: () => import('./audit.ts'),
+};
+
+const PAGE = join(import.meta.dirname, '..', 'docs', 'benchmarks.md');
+const names = process.argv.slice(2);
+const unknown = names.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  console.error(`modelkeep: error: no bench called ${unknown.join(', ')}; there are: ${Object.keys(BENCHES).join(', ')}`);
+  process.exit(2);
+}
+
+for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
+  const { run } = await (BENCHES[name] as () => Promise<{ run(): Promise<BenchTable> }>)();
+  const text = `${formatTable(await run())}\n`;
+  console.log(text);
+  await writeFile(PAGE, withSection(await readFile(PAGE, 'utf8').catch(() => ''), name, text));
+}
+
+/** `page` with the section of `name` replaced, or added at its end. */
+function withSection(page: string, name: string, text: string): string {
+  const [open, close] = [`<!-- bench ${name} -->`, `<!-- end ${name} -->`];
+  const machine = `${cpus().length} cores, Node ${process.versions.node}; made by \`npm run bench -- ${name}\``;
+  const section = `${open}\n## ${name}\n\n${machine}\n\n${text}\n${close}\n`;
+  const start = page.indexOf(open);
+  if (start < 0) return `${page === '' ? HEAD : page}\n${section}`;
+  return page.slice(0, start) + section + page.slice(page.indexOf(close) + close.length + 1);
+}
+
+const HEAD = `# Benchmarks
+
+Each table is written by the command it names, every row of it measured in the same run. Machines differ and are noisy:
+read the ratios, not the figures.
+`;

@@ -1,0 +1,74 @@
+import type { Command } from 'commander';
+import { keepPaths } from '../../server/keep-directory.ts';
+import { requireKeep } from '../connect.ts';
+import type { CommandContext } from '../context.ts';
+import { example } from '../example.ts';
+import { EXIT, reportOf } from '../failure.ts';
+import {
+  checkApiKeys,
+  checkDatabase,
+  checkPermissions,
+  checkRootKeyAge,
+  type Finding,
+} from '../keep-checks.ts';
+import type { KeepClient } from '../keep-client.ts';
+import { itemsOf } from '../resources.ts';
+import { printable } from '../table.ts';
+import type { ApiKey } from './api-keys.ts';
+
+const MARKS = { ok: '✓ ok     ', warning: '! warning', failed: '✗ failed ' } as const;
+
+export function addDoctorCommand(
+  program: Command,
+  { io, output, home, server, withKeep, exitWith }: CommandContext,
+): void {
+  program
+    .command('doctor')
+    .description(
+      'check the keep: permissions, key ages, credentials, database, log; exit code 1 if a check fails',
+    )
+    .action(async () => {
+      const findings: Finding[] = [];
+      const run = async (check: string, work: () => Promise<Finding>): Promise<void> => {
+        const finding = await work().catch((error: unknown) => failed(check, error));
+        findings.push(finding);
+        if (!output.isJson()) {
+          io.stdout.write(`${MARKS[finding.state]}  ${finding.check}: ${printable(finding.detail)}\n`);
+          if (finding.hint !== undefined && finding.state !== 'ok') output.hint(finding.hint);
+        }
+      };
+      // With --server the files are on another machine: only what the API tells can be checked.
+      if (server() === undefined) {
+        await requireKeep(home());
+        const paths = keepPaths(home());
+        await run('file permissions', () => checkPermissions(paths));
+        await run('root key', () => checkRootKeyAge(paths, io.clock.now()));
+        await run('database', () => checkDatabase(paths));
+      }
+      await run('API keys', () => withKeep((keep) => apiKeys(keep, io.clock.now())));
+      await run('audit log', () => withKeep(auditLog));
+      if (output.isJson()) output.text({ checks: findings }, '');
+      if (findings.some((finding) => finding.state === 'failed')) exitWith(EXIT.failure);
+    })
+    .addHelpText('after', example('modelkeep doctor --home /var/lib/modelkeep'));
+}
+
+async function apiKeys(keep: KeepClient, now: number): Promise<Finding> {
+  const answer = await keep.request({ method: 'GET', path: '/api/v1/api-keys' });
+  return checkApiKeys(itemsOf<ApiKey>(answer, 'keys'), now);
+}
+
+async function auditLog(keep: KeepClient): Promise<Finding> {
+  const result = await keep.request<{ ok: boolean; size: number; problems: readonly { message: string }[] }>({
+    method: 'POST',
+    path: '/api/v1/audit/verify',
+  });
+  const check = 'audit log';
+  if (result.ok) return { check, state: 'ok', detail: `${result.size} entries verify` };
+  return { check, state: 'failed', detail: result.problems.map((problem) => problem.message).join('; ') };
+}
+
+function failed(check: string, error: unknown): Finding {
+  const { message, hint } = reportOf(error);
+  return { check, state: 'failed', detail: message, ...(hint === undefined ? {} : { hint }) };
+}

@@ -1,0 +1,52 @@
+import type { Command } from 'commander';
+import { connect, homeOf } from './connect.ts';
+import type { CliIo } from './io.ts';
+import type { KeepAccess, KeepClient } from './keep-client.ts';
+import { createOutput, type Output } from './output.ts';
+
+/** What a command's action works with. */
+export interface CommandContext {
+  readonly io: CliIo;
+  readonly access: KeepAccess;
+  readonly output: Output;
+  /** The keep that `--home` or the environment names; absolute. */
+  home(): string;
+  /** What `--home` or the environment says, if either does. */
+  namedHome(): string | undefined;
+  server(): string | undefined;
+  /** Runs `work` with a client to the keep, and closes it. */
+  withKeep<T>(work: (client: KeepClient) => Promise<T>): Promise<T>;
+  /** The exit code of a command that ends well but has bad news. */
+  exitWith(code: number): void;
+}
+
+export interface GlobalOptions {
+  readonly home?: string;
+  readonly server?: string;
+  readonly json?: boolean;
+}
+
+export function createContext(
+  program: Command,
+  { access, io, exitWith }: { access: KeepAccess; io: CliIo; exitWith(code: number): void },
+): CommandContext {
+  const options = (): GlobalOptions => program.opts<GlobalOptions>();
+  const home = (): string => homeOf(options().home, io.environment);
+  return {
+    io,
+    access,
+    output: createOutput(io, () => options().json === true),
+    home,
+    namedHome: () => ((options().home ?? io.environment['MODELKEEP_HOME'] ?? '') === '' ? undefined : home()),
+    server: () => options().server,
+    async withKeep(work) {
+      const client = await connect({ home: home(), server: options().server }, access, io);
+      try {
+        return await work(client);
+      } finally {
+        await client.close();
+      }
+    },
+    exitWith,
+  };
+}

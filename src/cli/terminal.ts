@@ -1,0 +1,75 @@
+import { closeSync, openSync } from 'node:fs';
+import { ReadStream, WriteStream } from 'node:tty';
+import { confirm, isCancel, password } from '@clack/prompts';
+import { systemClock } from '../kernel/clock.ts';
+import { Secret } from '../kernel/secret.ts';
+import { CliFailure } from './failure.ts';
+import type { CliIo, Prompt } from './io.ts';
+
+type ProcessStreams = Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr' | 'once'>;
+
+/** The process as commands see it. The first SIGINT or SIGTERM interrupts; a second one kills, as ever. */
+export function createTerminal(process: ProcessStreams, environment: CliIo['environment']): CliIo {
+  const { stdin, stdout, stderr } = process;
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort(signal));
+  return {
+    stdin,
+    stdout,
+    stderr,
+    stdinIsTerminal: stdin.isTTY,
+    stdoutIsTerminal: stdout.isTTY,
+    stderrIsTerminal: stderr.isTTY,
+    columns: stdout.isTTY ? stdout.columns : undefined,
+    environment,
+    clock: systemClock,
+    prompt: createPrompt(),
+    wait: (ms) => waitUnless(ms, interruption.signal),
+    interrupted: interruption.signal,
+  };
+}
+
+const TERMINAL = '/dev/tty';
+
+/** Asks on the controlling terminal, which is there even when stdin and stdout are pipes. */
+function createPrompt(): Prompt | undefined {
+  try {
+    closeSync(openSync(TERMINAL, 'r+'));
+  } catch {
+    return undefined;
+  }
+  return {
+    password: async (message) =>
+      new Secret(await ask<string>((streams) => password({ message, mask: '•', ...streams }))),
+    confirm: (message) => ask<boolean>((streams) => confirm({ message, initialValue: false, ...streams })),
+  };
+}
+
+async function ask<T>(
+  question: (streams: { input: ReadStream; output: WriteStream }) => Promise<T | symbol>,
+): Promise<T> {
+  const input = new ReadStream(openSync(TERMINAL, 'r+'));
+  const output = new WriteStream(openSync(TERMINAL, 'r+'));
+  try {
+    const answer = await question({ input, output });
+    if (isCancel(answer)) throw new CliFailure('given up');
+    return answer as T;
+  } finally {
+    input.destroy();
+    output.destroy();
+  }
+}
+
+function waitUnless(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+    return undefined;
+  });
+}

@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto';
+import { link, lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { cryptoProblems } from './problems.ts';
+
+export interface DurableWrite {
+  readonly path: string;
+  readonly source: AsyncIterable<Uint8Array>;
+  /** Replaces a file that exists; otherwise one throws `crypto.output_exists`. */
+  readonly replace: boolean;
+}
+
+/**
+ * Writes a file, mode 0600, that is either complete and on the disk or not there at all: a temporary file in the same
+ * directory, fsync, rename, fsync of the directory. Whatever fails, the temporary file is removed and the old file stays.
+ */
+export async function writeDurably({ path, source, replace }: DurableWrite): Promise<void> {
+  const directory = dirname(path);
+  const temporary = join(directory, `.${basename(path).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`);
+  const file = await open(temporary, 'wx', 0o600).catch((error: unknown) => {
+    throw explain(error, path);
+  });
+  try {
+    try {
+      await writeAll(file, source);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    if (replace) await rename(temporary, path);
+    else await renameExclusively(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw explain(error, path);
+  }
+  await syncDirectory(directory);
+}
+
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** The `code` of a system error. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+}
+
+/** One write is under way while the source computes the next piece: encryption and disk overlap. */
+async function writeAll(file: FileHandle, source: AsyncIterable<Uint8Array>): Promise<void> {
+  let pending: Promise<void> = Promise.resolve();
+  try {
+    for await (const piece of source) {
+      await pending;
+      pending = writePiece(file, piece);
+      // Its failure is seen at the next await; this keeps it from counting as unhandled until then.
+      pending.catch(() => {});
+    }
+  } finally {
+    await pending;
+  }
+}
+
+async function writePiece(file: FileHandle, piece: Uint8Array): Promise<void> {
+  for (let at = 0; at < piece.length; ) at += (await file.write(piece, at)).bytesWritten;
+}
+
+/** Fails if `path` exists, without a moment in which another process could put a file there. */
+async function renameExclusively(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    if (!WITHOUT_LINKS.has(codeOf(error) ?? '')) throw error;
+    if (await exists(path)) throw cryptoProblems.output_exists(`"${path}" exists`);
+    await rename(temporary, path);
+    return;
+  }
+  await unlink(temporary);
+}
+
+function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** File systems that have no hard links, such as exFAT, answer with one of these. */
+const WITHOUT_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
+const UNWRITABLE = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EROFS',
+  'EACCES',
+  'EPERM',
+  'EIO',
+  'ENOENT',
+  'ENOTDIR',
+  'EFBIG',
+]);
+
+function explain(error: unknown, path: string): unknown {
+  const code = codeOf(error) ?? '';
+  if (code === 'EEXIST') return cryptoProblems.output_exists(`"${path}" exists`, { cause: error });
+  if (UNWRITABLE.has(code))
+    return cryptoProblems.not_writable(`"${path}" cannot be written (${code})`, { cause: error });
+  return error;
+}

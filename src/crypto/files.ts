@@ -1,0 +1,133 @@
+import { createReadStream } from 'node:fs';
+import { lstat, stat } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
+import { decryptStream, encryptStream, type Opening, type Sealing } from './age/age.ts';
+import { codeOf, writeDurably } from './durable-file.ts';
+import { cryptoProblems } from './problems.ts';
+
+/** From where to where. A path or a stream on either side. */
+export interface FileTransfer {
+  readonly input: string | AsyncIterable<Uint8Array>;
+  readonly output: string | Writable;
+  /** Overwrites an existing output file. */
+  readonly force?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called as the input is read. `total` is undefined where it is not known beforehand. */
+  readonly onProgress?: (done: number, total: number | undefined) => void;
+}
+
+/** Pieces of this size keep the threads of the file system and the cipher busy at once; memory stays flat. */
+const READ_BYTES = 512 * 1024;
+
+/** Encrypts to an age file. See `transformFile` for what is written where. */
+export function encryptFile(options: FileTransfer & Sealing & { readonly armor?: boolean }): Promise<void> {
+  return transformFile(options, (source) => encryptStream(source, options));
+}
+
+/** Decrypts an age file, armored or not. See `transformFile` for what is written where. */
+export function decryptFile(options: FileTransfer & Opening): Promise<void> {
+  return transformFile(options, (source) => decryptStream(source, options));
+}
+
+/**
+ * Runs a file through `transform`. An output file appears whole, mode 0600, durable, or not at all; nothing is left after
+ * a failure or an abort. An output stream gets what was transformed before the failure; it is not ended.
+ *
+ * Throws `crypto.output_exists`, `crypto.output_refused`, `crypto.input_unreadable`, `crypto.not_writable`, what `transform`
+ * throws, or the signal's reason.
+ */
+export async function transformFile(
+  { input, output, force = false, signal, onProgress }: FileTransfer,
+  transform: (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
+): Promise<void> {
+  signal?.throwIfAborted();
+  const total = typeof input === 'string' ? await checkInput(input) : undefined;
+  if (typeof output === 'string') await checkOutput(output, force, input);
+  const pieces = typeof input === 'string' ? readPath(input) : input;
+  const source = transform(watched(pieces, signal, (done) => onProgress?.(done, total)));
+  if (typeof output === 'string') await writeDurably({ path: output, source, replace: force });
+  else await writeStream(output, source, signal);
+}
+
+/** Size in bytes, or undefined for what is not a regular file, such as a pipe. */
+async function checkInput(path: string): Promise<number | undefined> {
+  const stats = await stat(path).catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
+  if (stats.isDirectory()) throw cryptoProblems.input_unreadable(`"${path}" is a directory`);
+  return stats.isFile() ? stats.size : undefined;
+}
+
+async function checkOutput(path: string, force: boolean, input: FileTransfer['input']): Promise<void> {
+  const stats = await lstat(path).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw cryptoProblems.not_writable(`"${path}" cannot be written (${codeOf(error)})`, { cause: error });
+  });
+  if (!stats) return;
+  const refused = (what: string) => cryptoProblems.output_refused(`"${path}" ${what}`);
+  if (typeof input === 'string') {
+    const source = await stat(input);
+    if (source.dev === stats.dev && source.ino === stats.ino) throw refused('is the input itself');
+  }
+  if (stats.isSymbolicLink()) throw refused('is a symbolic link');
+  if (!stats.isFile()) throw refused('is not a regular file');
+  // Replacing one name would leave the old content under the others, which nobody expects of "overwrite".
+  if (stats.nlink > 1) throw refused('is one of several hard links to the same file');
+  if (!force) throw cryptoProblems.output_exists(`"${path}" exists`);
+}
+
+async function* readPath(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const piece of createReadStream(path, { highWaterMark: READ_BYTES })) yield piece as Buffer;
+  } catch (error) {
+    throw codeOf(error) === undefined ? error : unreadable(path, error);
+  }
+}
+
+/** Counts what passes. Ends with the signal's reason even while the source is silent, as an open terminal is. */
+async function* watched(
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+  count: (done: number) => void,
+): AsyncGenerator<Uint8Array> {
+  const iterator = source[Symbol.asyncIterator]();
+  const aborted = Promise.withResolvers<never>();
+  aborted.promise.catch(() => {});
+  const onAbort = (): void => aborted.reject(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  let done = 0;
+  let ended = false;
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const step = await Promise.race([iterator.next(), aborted.promise]);
+      if (step.done === true) break;
+      done += step.value.length;
+      count(done);
+      yield step.value;
+    }
+    ended = true;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    // Not awaited: a generator with a read under way answers only when that read does.
+    if (!ended) void iterator.return?.()?.catch(() => {});
+  }
+}
+
+async function writeStream(
+  output: Writable,
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for await (const piece of source) {
+    signal?.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      output.write(piece, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+}
+
+function unreadable(path: string, error: unknown): Error {
+  const reason = codeOf(error) === 'ENOENT' ? 'does not exist' : `cannot be read (${codeOf(error)})`;
+  return cryptoProblems.input_unreadable(`"${path}" ${reason}`, { cause: error });
+}

@@ -1,0 +1,349 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../kernel/clock.ts';
+import { newId } from '../kernel/id.ts';
+import type { Log } from '../kernel/log.ts';
+import type { Caller } from '../kernel/principal.ts';
+import { Problem } from '../kernel/problem.ts';
+import { Secret } from '../kernel/secret.ts';
+import { type Answer, answerOf, answerToProblem, discard, sendAnswer } from './answer.ts';
+import { checkAnnouncedLength, checkMediaType, hasBody, limitStream, readBody } from './body.ts';
+import type { ClientAddress } from './client-address.ts';
+import type { CompiledRoute } from './compiled-route.ts';
+import type { Connections, InFlight } from './connection.ts';
+import type { Attempt, Gate, ListenerKind } from './gate.ts';
+import { checkHeaders, publicHeaders, securityHeaders } from './headers.ts';
+import type { HttpLimits } from './limits.ts';
+import type { HttpMetrics } from './metrics.ts';
+import { httpProblems } from './problems.ts';
+import type { AuditFacts, Call, Reply } from './route.ts';
+import { matchTemplate, parseQuery, parseTarget } from './target.ts';
+import { parseJsonBody, type Part, validate } from './validate.ts';
+
+export interface PipelineDeps {
+  readonly gate: Gate;
+  readonly limits: HttpLimits;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly clientAddress: ClientAddress;
+  readonly connections: Connections;
+  readonly metrics: HttpMetrics | undefined;
+  /** The whole table, to tell a wrong method from a wrong path. */
+  readonly table: readonly CompiledRoute[];
+  /** Clients reach this server by HTTPS, here or at a proxy in front. */
+  readonly https: boolean;
+}
+
+export interface Pipeline {
+  /** Answers one request. `route` is what the router found; the path is checked again here. Never rejects. */
+  run(route: CompiledRoute | undefined, request: IncomingMessage, response: ServerResponse, listener: ListenerKind): void;
+  /** From now on each answer closes its connection. */
+  drain(): void;
+  /** Resolves when no request is in flight. */
+  idle(): Promise<void>;
+  /** Tells every request in flight to stop; returns how many there are. */
+  abort(reason: unknown): number;
+}
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+/** What is known of one request while it is served. */
+interface Exchange extends InFlight {
+  readonly response: ServerResponse;
+  readonly attempt: Mutable<Attempt>;
+  /** Undefined when nothing in the table fits, or until the path has been checked. */
+  route: CompiledRoute | undefined;
+  caller: Caller | undefined;
+  startId: string | undefined;
+  facts: AuditFacts;
+  controller: AbortController | undefined;
+  timer: NodeJS.Timeout | undefined;
+  aborted: { readonly reason: unknown } | undefined;
+}
+
+export function createPipeline(deps: PipelineDeps): Pipeline {
+  const { gate, limits, log, clock, connections, metrics } = deps;
+  const running = new Set<Exchange>();
+  const base = Object.fromEntries(securityHeaders({ https: deps.https }));
+  let draining = false;
+  let onIdle: (() => void)[] = [];
+
+  /** Limits, identify, authorize, read, validate, begin, handle: in this order, and the first refusal ends it. */
+  async function serve(exchange: Exchange): Promise<Reply> {
+    const { attempt, request } = exchange;
+    checkHeaders(request.rawHeaders, request.headers, request.httpVersion);
+    const target = parseTarget(request.url ?? '', limits.paramCharsMax);
+    const found = exchange.route;
+    let params = found && matchTemplate(found.template, target.segments);
+    if (found === undefined || params === undefined) {
+      exchange.route = undefined;
+      attempt.route = 'unmatched';
+      attempt.action = 'http.unmatched';
+      exchange.caller = await gate.identify(attempt);
+      throw unmatched(deps.table, target.segments);
+    }
+    if (found.guard.kind !== 'public') exchange.caller = await gate.identify(attempt);
+    if (found.params !== undefined) {
+      const part: Part = { name: 'params', value: params, schema: found.params };
+      params = validate([part])[0] as Readonly<Record<string, string>>;
+    }
+    if (found.guard.kind === 'permission') {
+      attempt.permission = found.guard.permission;
+      attempt.resource = found.guard.scope({ params });
+      gate.authorize(exchange.caller as Caller, attempt.permission, attempt.resource);
+    }
+    const call = await readCall(exchange, found, params, target.query);
+    if (exchange.aborted !== undefined) throw httpProblems.client_gone('The connection closed before the work began.');
+    if (!found.effect) return await found.route.handle(call);
+    exchange.startId = await gate.begin(attempt, exchange.caller);
+    return await gate.effect(exchange.startId, async () => await found.route.handle(call));
+  }
+
+  async function readCall(
+    exchange: Exchange,
+    found: CompiledRoute,
+    params: Readonly<Record<string, string>>,
+    rawQuery: string,
+  ): Promise<Call> {
+    const { request, response } = exchange;
+    const { body } = found;
+    const announced = hasBody(request);
+    let bytes: Uint8Array = NOTHING;
+    if (announced) {
+      if (body.kind === 'none') throw httpProblems.body_refused('This route takes no body.');
+      const bytesMax = body.kind === 'json' ? limits.bodyBytesMax : (body.bytesMax ?? limits.streamBytesMax);
+      checkAnnouncedLength(request, bytesMax);
+      checkMediaType(request, body.kind === 'json' ? 'application/json' : body.mediaType);
+      if (request.headers.expect !== undefined) response.writeContinue();
+      if (body.kind === 'json') bytes = await readBody(request, exchange, { bytesMax, ms: limits.bodyMs });
+    }
+    const parts: Part[] = [];
+    if (found.query !== undefined) parts.push({ name: 'query', value: parseQuery(rawQuery), schema: found.query });
+    if (body.kind === 'json') {
+      const value = bytes.length === 0 ? undefined : parseJsonBody(bytes, limits.jsonDepthMax);
+      parts.push({ name: 'body', value, schema: body.schema });
+    }
+    const values = parts.length === 0 ? [] : validate(parts);
+    const query = (found.query === undefined ? {} : values.shift()) as Call['query'];
+    return callOf(exchange, { params, query, body: values[0], bytes });
+  }
+
+  function callOf(exchange: Exchange, parts: Pick<Call, 'params' | 'query' | 'body' | 'bytes'>): Call {
+    const { attempt, request, route } = exchange;
+    const streamed = route?.body.kind === 'stream' ? route.body : undefined;
+    let stream: Call['stream'] | undefined;
+    let headers: Call['headers'] | undefined;
+    return {
+      ...parts,
+      get stream() {
+        const bytesMax = streamed?.bytesMax ?? limits.streamBytesMax;
+        stream ??= limitStream(request, exchange, { bytesMax, ms: limits.streamIdleMs });
+        return stream;
+      },
+      get headers() {
+        headers ??= publicHeaders(request.headers);
+        return headers;
+      },
+      get caller() {
+        if (exchange.caller === undefined) throw new TypeError('a public route has no caller');
+        return exchange.caller;
+      },
+      requestId: attempt.requestId,
+      source: attempt.source,
+      get signal() {
+        return signalOf(exchange);
+      },
+      note(facts) {
+        const { detail } = exchange.facts;
+        exchange.facts = { ...exchange.facts, ...facts };
+        if (detail && facts.detail) exchange.facts = { ...exchange.facts, detail: { ...detail, ...facts.detail } };
+      },
+      require(permission, scope) {
+        gate.authorize(this.caller, permission, scope);
+      },
+    };
+  }
+
+  /** Made on demand: most handlers answer at once and never look. */
+  function signalOf(exchange: Exchange): AbortSignal {
+    if (exchange.controller === undefined) {
+      const controller = new AbortController();
+      exchange.controller = controller;
+      const late = (): void => exchange.abort(httpProblems.deadline(`No answer within ${limits.handleMs} ms.`));
+      if (exchange.aborted === undefined) exchange.timer = setTimeout(late, limits.handleMs);
+      else controller.abort(exchange.aborted.reason);
+    }
+    return exchange.controller.signal;
+  }
+
+  async function answer(exchange: Exchange): Promise<void> {
+    const { attempt, request, response } = exchange;
+    let ready: Answer;
+    let failure: unknown;
+    let reason = 'allowed';
+    try {
+      const reply = await serve(exchange);
+      ready = answerOf(reply, exchange.route?.route.status ?? 200);
+    } catch (error) {
+      const problem = asProblem(error, exchange);
+      failure = error;
+      reason = problem.code;
+      ready = answerToProblem(problem, attempt.requestId, exchange.route?.failure);
+    }
+    const marks: Record<string, string> = { 'x-request-id': attempt.requestId };
+    const refused = DENIED.has(ready.status) && failure !== undefined;
+    if (exchange.route === undefined || exchange.route.audited || refused) {
+      try {
+        const { index } = await gate.record(attempt, {
+          ...(exchange.caller && { caller: exchange.caller }),
+          decision: failure === undefined ? 'allow' : refused ? 'deny' : 'error',
+          reason,
+          status: ready.status,
+          facts: exchange.facts,
+          ...(failure !== undefined && { failure }),
+          ...(exchange.startId !== undefined && { startId: exchange.startId }),
+        });
+        marks['audit-index'] = String(index);
+      } catch (error) {
+        discard(ready);
+        log.error('http.unrecorded', { requestId: attempt.requestId, route: attempt.route, error: asError(error) });
+        const problem = error instanceof Problem ? error : httpProblems.unrecorded('The audit log could not be written.');
+        ready = answerToProblem(problem, attempt.requestId, exchange.route?.failure);
+      }
+    }
+    metrics?.finished(attempt, ready.status, (clock.monotonic() - attempt.startedMonotonic) / 1000);
+    await send(exchange, ready, { ...base, ...ready.headers, ...marks });
+    // The rest of a body that nobody wants: taken for a moment, so that the client reads the answer and not a reset.
+    if (!request.complete) {
+      const { socket } = request;
+      const impatient = setTimeout(() => socket.destroy(), LINGER_MS);
+      request.once('end', () => clearTimeout(impatient)).once('close', () => clearTimeout(impatient));
+    }
+    if (!request.readableEnded && !response.destroyed) request.on('error', () => {}).resume();
+  }
+
+  async function send(exchange: Exchange, ready: Answer, headers: Record<string, string>): Promise<void> {
+    const { attempt, request, response } = exchange;
+    if (response.destroyed) return discard(ready);
+    const unread = request.headers.expect !== undefined && !request.complete;
+    if (draining || exchange.broken !== undefined || unread) headers['connection'] = 'close';
+    try {
+      await sendAnswer(response, ready, headers, request.method === 'HEAD');
+    } catch (error) {
+      log.warn('http.answer_broken', { requestId: attempt.requestId, route: attempt.route, error: asError(error) });
+      response.destroy();
+    }
+  }
+
+  /** What the caller may read. Whatever is not a Problem is ours to explain, in the operator's log only. */
+  function asProblem(error: unknown, exchange: Exchange): Problem {
+    const { requestId, route } = exchange.attempt;
+    const reason = exchange.aborted?.reason;
+    const problem = error instanceof Problem ? error : reason instanceof Problem ? reason : undefined;
+    if (problem === undefined) log.error('http.failed', { requestId, route, error: asError(error) });
+    else if (problem.status >= 500) log.error('http.problem', { requestId, route, code: problem.code, error: problem });
+    return problem ?? httpProblems.internal('The server failed. The operator log has the cause.', { cause: error });
+  }
+
+  function open(
+    route: CompiledRoute | undefined,
+    request: IncomingMessage,
+    response: ServerResponse,
+    listener: ListenerKind,
+  ): Exchange {
+    const { authorization } = request.headers;
+    const exchange: Exchange = {
+      request,
+      response,
+      route,
+      attempt: {
+        requestId: newId('req', clock),
+        method: request.method ?? '',
+        route: route?.route.path ?? 'unmatched',
+        action: route?.action ?? 'http.unmatched',
+        listener,
+        source: sourceOf(request, listener, deps.clientAddress),
+        ...(authorization !== undefined && { authorization: new Secret(authorization) }),
+        startedAt: clock.now(),
+        startedMonotonic: clock.monotonic(),
+      },
+      caller: undefined,
+      startId: undefined,
+      facts: {},
+      controller: undefined,
+      timer: undefined,
+      aborted: undefined,
+      broken: undefined,
+      onBroken: undefined,
+      abort(reason) {
+        if (exchange.aborted !== undefined) return;
+        exchange.aborted = { reason };
+        exchange.controller?.abort(reason);
+      },
+    };
+    response.once('close', () => {
+      if (!response.writableFinished) exchange.abort(httpProblems.client_gone('The connection closed.'));
+    });
+    return exchange;
+  }
+
+  return {
+    run(route, request, response, listener) {
+      const exchange = open(route, request, response, listener);
+      running.add(exchange);
+      connections.add(exchange);
+      metrics?.started();
+      const finish = (): void => {
+        clearTimeout(exchange.timer);
+        running.delete(exchange);
+        connections.remove(exchange);
+        if (running.size === 0) for (const resume of onIdle.splice(0)) resume();
+      };
+      answer(exchange).then(finish, (error: unknown) => {
+        log.error('http.failed', { requestId: exchange.attempt.requestId, error: asError(error) });
+        response.destroy();
+        finish();
+      });
+    },
+    drain() {
+      draining = true;
+    },
+    idle() {
+      if (running.size === 0) return Promise.resolve();
+      return new Promise((resolve) => {
+        onIdle = [...onIdle, resolve];
+      });
+    },
+    abort(reason) {
+      for (const exchange of running) exchange.abort(reason);
+      return running.size;
+    },
+  };
+}
+
+const NOTHING = new Uint8Array(0);
+const LINGER_MS = 1_000;
+/** Failures of the guard: no or bad credential, no right, too many tries. */
+const DENIED: ReadonlySet<number> = new Set([401, 403, 429]);
+
+/** Who asks gets 404 or 405 only after `identify`: the shape of the API is public, but probing it is an attempt. */
+function unmatched(table: readonly CompiledRoute[], segments: readonly string[]): Problem {
+  const methods = new Set<string>();
+  for (const { route, template } of table) {
+    if (matchTemplate(template, segments) === undefined) continue;
+    methods.add(route.method);
+    if (route.method === 'GET') methods.add('HEAD');
+  }
+  if (methods.size === 0) return httpProblems.not_found('There is no route at this path.');
+  const allow = [...methods].toSorted().join(', ');
+  return httpProblems.method_not_allowed(`This path takes ${allow}.`, { headers: { allow } });
+}
+
+function sourceOf(request: IncomingMessage, listener: ListenerKind, clientAddress: ClientAddress): Attempt['source'] {
+  if (listener !== 'tcp') return { address: listener, port: 0 };
+  const { remoteAddress = '', remotePort = 0 } = request.socket;
+  const forwarded = request.headers['x-forwarded-for'];
+  const address = clientAddress(remoteAddress, Array.isArray(forwarded) ? forwarded.join(',') : forwarded);
+  return { address, port: address === remoteAddress ? remotePort : 0 };
+}
+
+const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(typeof thrown));

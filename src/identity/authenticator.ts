@@ -1,0 +1,193 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../kernel/clock.ts';
+import type { Caller } from '../kernel/principal.ts';
+import type { Problem } from '../kernel/problem.ts';
+import type { Secret } from '../kernel/secret.ts';
+import { macOfApiKey } from './api-key.ts';
+import type { MacKeys } from './api-keys.ts';
+import {
+  AuthenticationFailure,
+  type FailureReason,
+  throttled,
+  unauthenticated,
+} from './authentication-failure.ts';
+import { parseAuthorization, type Presented } from './authorization-header.ts';
+import type { Directory } from './directory.ts';
+import type { PasswordHasher, Verdict } from './password/hasher.ts';
+import type { ApiKeyRecord, PrincipalRecord } from './record.ts';
+import { sourceKey } from './source-key.ts';
+import type { Throttle } from './throttle.ts';
+import type { VerifiedCache } from './verified-cache.ts';
+
+export interface Authenticator {
+  /**
+   * Who sends this `Authorization` header: `Basic user:password`, `Basic name:mk_…` of a user or service account, or
+   * `Bearer mk_…`. Throws `identity.unauthenticated` (one answer for every reason; the reason is in the cause, an
+   * AuthenticationFailure), `identity.throttled`, or `identity.busy`. Asks no database.
+   */
+  authenticate(authorization: string | undefined, source: { readonly address: string }): Promise<Caller>;
+}
+
+export function createAuthenticator({
+  directory,
+  hasher,
+  macKeys,
+  throttle,
+  verified,
+  clock,
+  groupsOf,
+  onKeyUsed = () => {},
+  onStaleHash = () => {},
+}: {
+  directory: Pick<Directory, 'user' | 'byId' | 'keyByPublicId'>;
+  hasher: Pick<PasswordHasher, 'verify'>;
+  macKeys: MacKeys;
+  throttle: Throttle;
+  verified: VerifiedCache;
+  clock: Pick<Clock, 'now'>;
+  /** Ids of all groups of a principal, nested ones included. */
+  groupsOf: (principalId: string) => readonly string[];
+  onKeyUsed?: (key: ApiKeyRecord) => void;
+  /** The password was right, and its hash should be made anew. */
+  onStaleHash?: (user: PrincipalRecord, password: Secret<string>) => void;
+}): Authenticator {
+  /** Guesses being hashed, by proof: the same password sent on ten connections at once is one guess. */
+  const inFlight = new Map<string, Promise<void>>();
+
+  return {
+    async authenticate(authorization, { address }) {
+      const presented = parseAuthorization(authorization);
+      if (presented.kind === 'api_key') return byApiKey(presented, address);
+      if (presented.kind === 'password') return byPassword(presented, address);
+      if (presented.kind === 'missing') throw refuse('missing');
+      throw refuseSource(address, new AuthenticationFailure(presented.kind));
+    },
+  };
+
+  function byApiKey(presented: Extract<Presented, { kind: 'api_key' }>, address: string): Caller {
+    const record = directory.keyByPublicId(presented.publicId);
+    const mac = macOfApiKey(presented.text.reveal(), macKeys.key(record?.macKeyVersion));
+    if (record === undefined || !timingSafeEqual(mac, record.mac)) {
+      throw refuseSource(address, new AuthenticationFailure('unknown_key'));
+    }
+    const owner = directory.byId(record.ownerId);
+    const reason = keyFlaw(record, owner, presented.name);
+    if (reason !== undefined || owner === undefined) {
+      const ids = { principalId: record.ownerId, credentialId: record.id };
+      throw refuseSource(address, new AuthenticationFailure(reason ?? 'unknown_principal', ids));
+    }
+    onKeyUsed(record);
+    const { id, scopes } = record;
+    return {
+      principal: principalOf(owner),
+      credential: scopes === null ? { kind: 'api_key', id } : { kind: 'api_key', id, scopes },
+    };
+  }
+
+  function keyFlaw(
+    key: ApiKeyRecord,
+    owner: PrincipalRecord | undefined,
+    name: string | undefined,
+  ): FailureReason | undefined {
+    if (owner === undefined) return 'unknown_principal';
+    if (name !== undefined && name !== owner.name && name !== owner.id) return 'wrong_owner';
+    if (key.revokedAt !== null) return 'revoked_key';
+    const now = clock.now();
+    if (key.expiresAt !== null && now >= key.expiresAt) return 'expired_key';
+    if (now < key.notBefore) return 'key_not_yet_valid';
+    return owner.state === 'active' ? undefined : 'disabled_principal';
+  }
+
+  async function byPassword(
+    { name, password }: Extract<Presented, { kind: 'password' }>,
+    address: string,
+  ): Promise<Caller> {
+    // Before the cache: else a blocked source could go on guessing at a password that someone behind it has verified.
+    const wait = throttle.sourceWait(address);
+    if (wait > 0) throw throttled(new AuthenticationFailure('throttled_source'), wait);
+
+    const user = directory.user(name);
+    const proof = verified.proof({
+      id: user?.id ?? `?${name}`,
+      credentialVersion: user?.credentialVersion ?? 0,
+      source: sourceKey(address),
+      password: password.reveal(),
+    });
+    if (user === undefined || user.state !== 'active' || !verified.has(proof)) {
+      let guess = inFlight.get(proof);
+      if (guess === undefined) {
+        guess = verify(name, user, password, proof, address).finally(() => inFlight.delete(proof));
+        inFlight.set(proof, guess);
+      }
+      await guess;
+    }
+    const current = directory.user(name);
+    if (current === undefined) throw refuse('changed_meanwhile');
+    return {
+      principal: principalOf(current),
+      credential: { kind: 'password', id: `password:${current.id}` },
+    };
+  }
+
+  /** Resolves if the password is right for the user as it is now. Hashes in every case, or fails before in every case. */
+  async function verify(
+    name: string,
+    user: PrincipalRecord | undefined,
+    password: Secret<string>,
+    proof: string,
+    address: string,
+  ): Promise<void> {
+    const ids = user === undefined ? {} : { principalId: user.id };
+    const attempt = throttle.begin(address, name);
+    if (attempt.kind !== 'attempt') {
+      const reason = attempt.kind === 'source' ? 'throttled_source' : 'throttled_account';
+      throw throttled(new AuthenticationFailure(reason, ids), attempt.waitMs);
+    }
+    let verdict: Verdict;
+    try {
+      verdict = await hasher.verify(password.reveal(), user?.id ?? UNKNOWN_USER, user?.password ?? null);
+    } catch (error) {
+      attempt.cancel();
+      throw error;
+    }
+    const reason = passwordFlaw(verdict, user);
+    if (reason !== undefined || user === undefined) {
+      attempt.fail();
+      throw refuse(reason ?? 'unknown_principal', ids);
+    }
+    attempt.succeed();
+    verified.add(proof);
+    if (verdict === 'match_stale') onStaleHash(user, password);
+  }
+
+  function passwordFlaw(verdict: Verdict, user: PrincipalRecord | undefined): FailureReason | undefined {
+    if (user === undefined) return 'unknown_principal';
+    if (user.password === null) return 'no_password';
+    if (verdict === 'unreadable') return 'unreadable_hash';
+    if (verdict === 'mismatch') return 'wrong_password';
+    if (user.state !== 'active') return 'disabled_principal';
+    // Hashing took a while: what holds is the record of now, not of then.
+    const current = directory.byId(user.id);
+    return current?.state === 'active' && current.credentialVersion === user.credentialVersion
+      ? undefined
+      : 'changed_meanwhile';
+  }
+
+  function refuseSource(address: string, failure: AuthenticationFailure): Problem {
+    const wait = throttle.sourceWait(address);
+    if (wait > 0) return throttled(failure, wait);
+    throttle.sourceFailed(address);
+    return unauthenticated(failure);
+  }
+
+  function principalOf({ kind, id, name }: PrincipalRecord): Caller['principal'] {
+    return { kind, id, name, groups: groupsOf(id) };
+  }
+}
+
+/** The associated data of the dummy hash; as long as a real id, so that the work is the same. */
+const UNKNOWN_USER = 'usr_00000000000000000000000000';
+
+function refuse(reason: FailureReason, ids: { principalId?: string } = {}): Problem {
+  return unauthenticated(new AuthenticationFailure(reason, ids));
+}

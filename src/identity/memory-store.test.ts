@@ -1,0 +1,4 @@
+import { createMemoryStore } from './memory-store.ts';
+import { identityStoreContract } from './store.contract.ts';
+
+identityStoreContract('the store in memory', async () => createMemoryStore());

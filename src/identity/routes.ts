@@ -1,0 +1,384 @@
+import { z } from 'zod';
+import type { Permission } from '../access/catalogue.ts';
+import type { Call, Reply, Route } from '../http/route.ts';
+import type { Caller } from '../kernel/principal.ts';
+import { Secret } from '../kernel/secret.ts';
+import type { Principals } from './principals.ts';
+import { identityProblems } from './problems.ts';
+import type { Account, ApiKey, Subject } from './record.ts';
+import {
+  change,
+  keyQuery,
+  newApiKey,
+  newPassword,
+  newServiceAccount,
+  newUser,
+  requestOf,
+  setup,
+} from './requests.ts';
+import type { Identity } from './service.ts';
+import { account, apiKey, grant, keyViewOf, viewOf, whoami } from './views.ts';
+
+const USERS = '/users';
+const SERVICE_ACCOUNTS = '/service-accounts';
+
+/** Everything about principals and their credentials, as routes. */
+export function createIdentityRoutes(identity: Identity): readonly Route<Permission>[] {
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/whoami',
+      guard: { authenticated: 'tells a caller about itself alone' },
+      audit: 'whoami.read',
+      summary: 'Who the credential belongs to, and its limits',
+      tag: 'identity',
+      response: whoami,
+      handle: ({ caller }) => ({ body: { principal: caller.principal, credential: caller.credential } }),
+    },
+    {
+      method: 'POST',
+      path: '/api/v1/setup',
+      guard: { public: 'makes the first user; guarded by a one-time token of 256 bits that the host shows' },
+      audit: 'setup.complete',
+      summary: 'Create the first administrator with the one-time setup token',
+      tag: 'identity',
+      request: { body: setup },
+      response: z.object({ user: account }),
+      status: 201,
+      problems: [
+        identityProblems.setup_refused,
+        identityProblems.password_refused,
+        identityProblems.name_invalid,
+        identityProblems.busy,
+      ],
+      async handle(call) {
+        const { token, name, password } = call.body as z.infer<typeof setup>;
+        const user = await identity.completeSetup(new Secret(token), name, new Secret(password));
+        call.note({ resource: `${USERS}/${user.id}`, detail: { name } });
+        return { status: 201, body: { user: viewOf(user) } };
+      },
+    },
+    ...userRoutes(identity),
+    ...serviceAccountRoutes(identity),
+    ...apiKeyRoutes(identity),
+  ];
+}
+
+function userRoutes({ users }: Identity): readonly Route<Permission>[] {
+  const scope = () => USERS;
+  const path = '/api/v1/users/{user}';
+  const tag = 'users';
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/users',
+      guard: { permission: 'user.list', scope },
+      audit: 'user.list',
+      summary: 'List users',
+      tag,
+      response: z.object({ users: z.array(account) }),
+      handle: () => ({ body: { users: users.list().map(viewOf) } }),
+    },
+    {
+      method: 'POST',
+      path: '/api/v1/users',
+      guard: { permission: 'user.create', scope },
+      audit: 'user.create',
+      summary: 'Create a user',
+      tag,
+      request: { body: newUser },
+      response: account,
+      status: 201,
+      problems: [
+        identityProblems.name_taken,
+        identityProblems.name_invalid,
+        identityProblems.password_refused,
+        identityProblems.busy,
+      ],
+      async handle(call) {
+        const { name, display, password } = call.body as z.infer<typeof newUser>;
+        const user = await users.create({
+          name,
+          ...(display === undefined ? {} : { display }),
+          ...(password === undefined ? {} : { password: new Secret(password) }),
+        });
+        return created(call, USERS, user);
+      },
+    },
+    {
+      method: 'GET',
+      path,
+      guard: { permission: 'user.read', scope },
+      audit: 'user.read',
+      summary: 'Show a user, by name or id',
+      tag,
+      response: account,
+      problems: [identityProblems.not_found],
+      handle: (call) => shown(call, USERS, users.get(param(call, 'user'))),
+    },
+    {
+      method: 'PATCH',
+      path,
+      guard: { permission: 'user.update', scope },
+      audit: 'user.update',
+      summary: 'Rename for people, disable or enable a user; disabling needs user.disable and ends all keys',
+      tag,
+      request: { body: change },
+      response: account,
+      problems: [identityProblems.not_found],
+      handle(call) {
+        if ((call.body as z.infer<typeof change>).state !== undefined) call.require('user.disable', USERS);
+        return changed(call, USERS, users, 'user');
+      },
+    },
+    {
+      method: 'PUT',
+      path: `${path}/password`,
+      guard: {
+        authenticated:
+          "one's own password, proved by the old one; that of others needs user.update and user.impersonate",
+      },
+      audit: 'user.set-password',
+      summary: "Set a password: one's own, or with user.update and user.impersonate anybody's",
+      tag,
+      request: { body: newPassword },
+      response: account,
+      problems: [
+        identityProblems.not_found,
+        identityProblems.password_refused,
+        identityProblems.limited_credential,
+        identityProblems.busy,
+      ],
+      async handle(call) {
+        const reference = param(call, 'user');
+        permitPassword(call, users.find(reference)?.id);
+        const { password } = call.body as z.infer<typeof newPassword>;
+        return shown(call, USERS, await users.setPassword(reference, new Secret(password)));
+      },
+    },
+    {
+      method: 'DELETE',
+      path,
+      guard: { permission: 'user.delete', scope },
+      audit: 'user.delete',
+      summary: 'Delete a user, its keys, bindings and memberships',
+      tag,
+      response: account,
+      problems: [identityProblems.not_found],
+      handle: async (call) => shown(call, USERS, await users.remove(param(call, 'user'))),
+    },
+  ];
+}
+
+function serviceAccountRoutes({ serviceAccounts }: Identity): readonly Route<Permission>[] {
+  const scope = () => SERVICE_ACCOUNTS;
+  const path = '/api/v1/service-accounts/{account}';
+  const tag = 'service accounts';
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/service-accounts',
+      guard: { permission: 'serviceaccount.read', scope },
+      audit: 'serviceaccount.list',
+      summary: 'List service accounts',
+      tag,
+      response: z.object({ serviceAccounts: z.array(account) }),
+      handle: () => ({ body: { serviceAccounts: serviceAccounts.list().map(viewOf) } }),
+    },
+    {
+      method: 'POST',
+      path: '/api/v1/service-accounts',
+      guard: { permission: 'serviceaccount.create', scope },
+      audit: 'serviceaccount.create',
+      summary: 'Create a service account',
+      tag,
+      request: { body: newServiceAccount },
+      response: account,
+      status: 201,
+      problems: [identityProblems.name_taken, identityProblems.name_invalid],
+      async handle(call) {
+        const { name, display } = call.body as z.infer<typeof newServiceAccount>;
+        const request = display === undefined ? { name } : { name, display };
+        return created(call, SERVICE_ACCOUNTS, await serviceAccounts.create(request));
+      },
+    },
+    {
+      method: 'GET',
+      path,
+      guard: { permission: 'serviceaccount.read', scope },
+      audit: 'serviceaccount.read',
+      summary: 'Show a service account, by name or id',
+      tag,
+      response: account,
+      problems: [identityProblems.not_found],
+      handle: (call) => shown(call, SERVICE_ACCOUNTS, serviceAccounts.get(param(call, 'account'))),
+    },
+    {
+      method: 'PATCH',
+      path,
+      guard: { permission: 'serviceaccount.update', scope },
+      audit: 'serviceaccount.update',
+      summary: 'Rename for people, disable or enable a service account; disabling ends all keys',
+      tag,
+      request: { body: change },
+      response: account,
+      problems: [identityProblems.not_found],
+      handle: (call) => changed(call, SERVICE_ACCOUNTS, serviceAccounts, 'account'),
+    },
+    {
+      method: 'DELETE',
+      path,
+      guard: { permission: 'serviceaccount.delete', scope },
+      audit: 'serviceaccount.delete',
+      summary: 'Delete a service account, its keys, bindings and memberships',
+      tag,
+      response: account,
+      problems: [identityProblems.not_found],
+      handle: async (call) =>
+        shown(call, SERVICE_ACCOUNTS, await serviceAccounts.remove(param(call, 'account'))),
+    },
+  ];
+}
+
+function apiKeyRoutes(identity: Identity): readonly Route<Permission>[] {
+  const { apiKeys } = identity;
+  const tag = 'api keys';
+  const viewOfKey = (key: ApiKey) => keyViewOf(key, identity.resolveSubject(key.ownerId));
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/api-keys',
+      guard: { authenticated: "one's own keys (owner=me); all, or those of others, need apikey.list" },
+      audit: 'apikey.list',
+      summary: 'List API keys: all, those of one owner, or with owner=me the caller’s own',
+      tag,
+      request: { query: keyQuery },
+      response: z.object({ keys: z.array(apiKey) }),
+      problems: [identityProblems.not_found, identityProblems.limited_credential],
+      handle(call) {
+        const owner = ownerOf(call, (call.query as z.infer<typeof keyQuery>).owner);
+        if (!isOwn(call.caller, owner)) call.require('apikey.list', '/');
+        return { body: { keys: apiKeys.list(idOfOwner(owner)).map(viewOfKey) } };
+      },
+    },
+    {
+      method: 'POST',
+      path: '/api/v1/api-keys',
+      guard: { authenticated: 'keys for oneself; for others apikey.create, and the right to act as them' },
+      audit: 'apikey.create',
+      summary: 'Create an API key; its text is in this answer and never shown again',
+      tag,
+      request: { body: newApiKey },
+      response: apiKey.extend({ key: z.string() }),
+      status: 201,
+      problems: [
+        identityProblems.not_found,
+        identityProblems.disabled,
+        identityProblems.key_refused,
+        identityProblems.limited_credential,
+      ],
+      async handle(call) {
+        const body = call.body as z.infer<typeof newApiKey>;
+        const owner = ownerOf(call, body.owner);
+        permitNewKey(call, owner);
+        const { key, text } = await apiKeys.create(
+          requestOf(body, idOfOwner(owner) ?? body.owner),
+          call.caller.principal.id,
+        );
+        call.note({ detail: { key: key.id, owner: key.ownerId } });
+        return { status: 201, body: { ...viewOfKey(key), key: text.reveal() } };
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/api/v1/api-keys/{key}',
+      guard: { authenticated: "one's own keys, and the key that calls; those of others need apikey.revoke" },
+      audit: 'apikey.revoke',
+      summary: 'Revoke an API key at once and for good',
+      tag,
+      response: apiKey,
+      problems: [identityProblems.not_found],
+      async handle(call) {
+        const { caller } = call;
+        const key = apiKeys.find(param(call, 'key'));
+        const isItself = key !== undefined && key.id === caller.credential.id;
+        const isOwned = key?.ownerId === caller.principal.id && caller.credential.scopes === undefined;
+        if (!isItself && !isOwned) call.require('apikey.revoke', '/');
+        const revoked = await apiKeys.revoke(param(call, 'key'));
+        call.note({ detail: { key: revoked.id, owner: revoked.ownerId } });
+        return { body: viewOfKey(revoked) };
+      },
+    },
+  ];
+
+  /** undefined: nobody was named. `missing`: a name that is nobody's; told only to who may see all keys. */
+  function ownerOf(call: Call, reference: string | undefined): Subject | 'missing' | undefined {
+    if (reference === undefined) return undefined;
+    return identity.resolveSubject(reference === 'me' ? call.caller.principal.id : reference) ?? 'missing';
+  }
+
+  function idOfOwner(owner: Subject | 'missing' | undefined): string | undefined {
+    if (owner === 'missing') throw identityProblems.not_found('there is no such principal');
+    return owner?.id;
+  }
+}
+
+/** Claims that `owner` calls itself. Throws for a key with scopes: with a new key it would shed its own limits. */
+function isOwn({ principal, credential }: Caller, owner: Subject | 'missing' | undefined): boolean {
+  if (owner === undefined || owner === 'missing' || owner.id !== principal.id) return false;
+  if (credential.scopes === undefined) return true;
+  throw identityProblems.limited_credential(
+    'an API key that is limited to scopes cannot list or make API keys',
+  );
+}
+
+/**
+ * Whoever makes a key for another principal can act as it, so apikey.create is not enough: for a service account the
+ * caller must also hold serviceaccount.update, for a user user.impersonate, which no built-in role has.
+ */
+function permitNewKey(call: Call, owner: Subject | 'missing' | undefined): void {
+  if (isOwn(call.caller, owner)) return;
+  call.require('apikey.create', '/');
+  if (owner === undefined || owner === 'missing') return;
+  if (owner.kind === 'service_account')
+    call.require('serviceaccount.update', `${SERVICE_ACCOUNTS}/${owner.id}`);
+  else call.require('user.impersonate', `${USERS}/${owner.id}`);
+}
+
+/** A new password for another user is a way to act as it, like a key. An API key, perhaps stolen, changes no password. */
+function permitPassword(call: Call, userId: string | undefined): void {
+  const { principal, credential } = call.caller;
+  if (userId === principal.id) {
+    if (credential.kind === 'password') return;
+    throw identityProblems.limited_credential('prove yourself with your password to change it');
+  }
+  call.require('user.update', USERS);
+  call.require('user.impersonate', userId === undefined ? USERS : `${USERS}/${userId}`);
+}
+
+function created(call: Call, collection: string, account: Account): Reply {
+  return { ...shown(call, collection, account), status: 201 };
+}
+
+function shown(call: Call, collection: string, account: Account): Reply {
+  call.note({ resource: `${collection}/${account.id}`, detail: { name: account.name } });
+  return { body: viewOf(account) };
+}
+
+async function changed(
+  call: Call,
+  collection: string,
+  principals: Principals,
+  parameter: string,
+): Promise<Reply> {
+  const { display, state } = call.body as z.infer<typeof change>;
+  const account = await principals.update(param(call, parameter), {
+    ...(display === undefined ? {} : { display }),
+    ...(state === undefined ? {} : { state }),
+  });
+  return shown(call, collection, account);
+}
+
+function param(call: Call, name: string): string {
+  return call.params[name] ?? '';
+}

@@ -1,0 +1,203 @@
+import type { Selectable, Transaction } from 'kysely';
+import type { Grant } from '../kernel/principal.ts';
+import type { Database } from '../storage/database.ts';
+import type { Schema } from '../storage/schema.ts';
+import { identityProblems } from './problems.ts';
+import type { ApiKeyRecord, PrincipalRecord } from './record.ts';
+import type { IdentityStore } from './store.ts';
+
+/** The store in the keep's database. */
+export function createSqlStore(database: Database): IdentityStore {
+  const { query } = database;
+  return {
+    async load() {
+      const users = await query.selectFrom('users').selectAll().execute();
+      const accounts = await query.selectFrom('service_accounts').selectAll().execute();
+      const keys = await query.selectFrom('api_keys').selectAll().execute();
+      return {
+        principals: [
+          ...users.map((row) => principalOf('user', row)),
+          ...accounts.map((row) => principalOf('service_account', { ...row, password: null })),
+        ],
+        keys: keys.map(keyOf),
+      };
+    },
+    insertPrincipal: (record) => database.write((transaction) => insertPrincipal(transaction, record)),
+    updatePrincipal: (record, revokeKeysAt) =>
+      database.write(async (transaction) => {
+        const change = {
+          display: record.display,
+          state: record.state,
+          credential_version: record.credentialVersion,
+          updated_at: record.updatedAt,
+        };
+        if (record.kind === 'user') {
+          const withPassword = { ...change, password: record.password };
+          await transaction.updateTable('users').set(withPassword).where('id', '=', record.id).execute();
+        } else {
+          await transaction.updateTable('service_accounts').set(change).where('id', '=', record.id).execute();
+        }
+        if (revokeKeysAt === undefined) return;
+        await transaction
+          .updateTable('api_keys')
+          .set({ revoked_at: revokeKeysAt })
+          .where('owner_id', '=', record.id)
+          .where('revoked_at', 'is', null)
+          .execute();
+      }),
+    deletePrincipal: (id) =>
+      database.write(async (transaction) => {
+        await transaction.deleteFrom('api_keys').where('owner_id', '=', id).execute();
+        await transaction.deleteFrom('users').where('id', '=', id).execute();
+        await transaction.deleteFrom('service_accounts').where('id', '=', id).execute();
+      }),
+    replaceHash: (id, from, to) =>
+      database.write(async (transaction) => {
+        const result = await transaction
+          .updateTable('users')
+          .set({ password: to })
+          .where('id', '=', id)
+          .where('password', '=', from)
+          .executeTakeFirst();
+        return result.numUpdatedRows === 1n;
+      }),
+    insertKey: (record) =>
+      database.write(async (transaction) => {
+        await transaction.insertInto('api_keys').values(rowOfKey(record)).execute();
+      }),
+    revokeKey: (id, at) =>
+      database.write(async (transaction) => {
+        await transaction
+          .updateTable('api_keys')
+          .set({ revoked_at: at })
+          .where('id', '=', id)
+          .where('revoked_at', 'is', null)
+          .execute();
+      }),
+    touchKeys: (uses) =>
+      database.write(async (transaction) => {
+        for (const [id, at] of uses) {
+          await transaction.updateTable('api_keys').set({ last_used_at: at }).where('id', '=', id).execute();
+        }
+      }),
+    replaceSetupToken: ({ digest, createdAt, expiresAt }) =>
+      database.write(async (transaction) => {
+        await transaction.deleteFrom('setup_tokens').execute();
+        const row = { digest, created_at: createdAt, expires_at: expiresAt, used_at: null };
+        await transaction.insertInto('setup_tokens').values(row).execute();
+      }),
+    isSetupTokenOpen: (digest, now) => isTokenOpen(query, digest, now),
+    completeSetup: (digest, now, user) =>
+      database.write(async (transaction) => {
+        const anyUser = await transaction.selectFrom('users').select('id').limit(1).executeTakeFirst();
+        if (anyUser !== undefined || !(await isTokenOpen(transaction, digest, now))) return false;
+        await transaction
+          .updateTable('setup_tokens')
+          .set({ used_at: now })
+          .where('digest', '=', digest)
+          .execute();
+        await insertPrincipal(transaction, user);
+        return true;
+      }),
+    undoSetup: (digest, userId) =>
+      database.write(async (transaction) => {
+        await transaction.deleteFrom('users').where('id', '=', userId).execute();
+        await transaction
+          .updateTable('setup_tokens')
+          .set({ used_at: null })
+          .where('digest', '=', digest)
+          .execute();
+      }),
+  };
+}
+
+async function isTokenOpen(
+  query: Pick<Database['query'], 'selectFrom'>,
+  digest: Uint8Array,
+  now: number,
+): Promise<boolean> {
+  const row = await query
+    .selectFrom('setup_tokens')
+    .select('digest')
+    .where('digest', '=', digest)
+    .where('used_at', 'is', null)
+    .where('expires_at', '>', now)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+async function insertPrincipal(transaction: Transaction<Schema>, record: PrincipalRecord): Promise<void> {
+  const table = record.kind === 'user' ? 'users' : 'service_accounts';
+  const taken = await transaction
+    .selectFrom(table)
+    .select('id')
+    .where('name', '=', record.name)
+    .executeTakeFirst();
+  if (taken !== undefined) throw identityProblems.name_taken(`the name "${record.name}" is taken`);
+  const row = {
+    id: record.id,
+    name: record.name,
+    display: record.display,
+    state: record.state,
+    credential_version: record.credentialVersion,
+    created_at: record.createdAt,
+    updated_at: record.updatedAt,
+  };
+  if (record.kind === 'service_account')
+    await transaction.insertInto('service_accounts').values(row).execute();
+  else
+    await transaction
+      .insertInto('users')
+      .values({ ...row, password: record.password })
+      .execute();
+}
+
+function principalOf(kind: PrincipalRecord['kind'], row: Selectable<Schema['users']>): PrincipalRecord {
+  return {
+    id: row.id,
+    kind,
+    name: row.name,
+    display: row.display,
+    state: row.state,
+    password: row.password,
+    credentialVersion: row.credential_version,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}
+
+function keyOf(row: Selectable<Schema['api_keys']>): ApiKeyRecord {
+  return {
+    id: row.id,
+    publicId: row.public_id,
+    mac: row.mac,
+    macKeyVersion: row.mac_key_version,
+    ownerId: row.owner_id,
+    label: row.label,
+    scopes: row.scopes === null ? null : (JSON.parse(row.scopes) as Grant[]),
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    notBefore: row.not_before,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    lastUsedAt: row.last_used_at,
+  };
+}
+
+function rowOfKey(record: ApiKeyRecord): Schema['api_keys'] {
+  return {
+    id: record.id,
+    public_id: record.publicId,
+    mac: record.mac,
+    mac_key_version: record.macKeyVersion,
+    owner_id: record.ownerId,
+    label: record.label,
+    scopes: record.scopes === null ? null : JSON.stringify(record.scopes),
+    created_at: record.createdAt,
+    created_by: record.createdBy,
+    not_before: record.notBefore,
+    expires_at: record.expiresAt,
+    revoked_at: record.revokedAt,
+    last_used_at: record.lastUsedAt,
+  };
+}

@@ -1,0 +1,112 @@
+import { userInfo } from 'node:os';
+import type { AccessControl } from '../access/service.ts';
+import type { EntryDraft, EntryPrincipal } from '../audit/entry.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
+import type { Attempt, Gate, Outcome } from '../http/gate.ts';
+import { AuthenticationFailure } from '../identity/authentication-failure.ts';
+import type { Authenticator } from '../identity/authenticator.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Caller } from '../kernel/principal.ts';
+import type { Database } from '../storage/database.ts';
+
+export interface GateDependencies {
+  readonly authenticator: Authenticator;
+  readonly access: AccessControl;
+  readonly audit: Pick<AuditLog, 'append'>;
+  readonly database: Pick<Database, 'asEffectOf'>;
+  readonly clock: Clock;
+}
+
+/**
+ * The one choke point: every request of every listener is identified, authorised and recorded here. Requests over
+ * `run/admin.sock`, and those composed in the command's own process, come from whoever owns the keep's files.
+ */
+export function createGate({ authenticator, access, audit, database, clock }: GateDependencies): Gate {
+  const owner = localCaller();
+  return {
+    identify(attempt) {
+      if (attempt.listener !== 'tcp') return owner;
+      return authenticator.authenticate(attempt.authorization?.reveal(), attempt.source);
+    },
+    authorize: (caller, permission, resource) => access.require(caller, permission, resource),
+    async begin(attempt, caller) {
+      const draft = {
+        ...common(attempt, caller, undefined),
+        phase: 'start',
+        decision: 'allow',
+        reason: 'allowed',
+      } as const;
+      return (await audit.append(draft)).id;
+    },
+    effect: (startId, work) => database.asEffectOf(startId, work),
+    async record(attempt, outcome) {
+      const { index } = await audit.append(entryOf(attempt, outcome, clock));
+      return { index };
+    },
+  };
+}
+
+/** The caller behind the keep's own files: `local:<operating-system user>`. */
+function localCaller(): Caller {
+  const { username } = userInfo();
+  const id = `local:${username}`;
+  return {
+    principal: { kind: 'local', id, name: username, groups: [] },
+    credential: { kind: 'local', id },
+  };
+}
+
+function entryOf(attempt: Attempt, outcome: Outcome, clock: Clock): EntryDraft {
+  const { facts } = outcome;
+  const refused = authenticationFailureIn(outcome.failure);
+  return {
+    ...common(attempt, outcome.caller, refused),
+    phase: outcome.startId === undefined ? 'single' : 'end',
+    ...(outcome.startId === undefined ? {} : { of: outcome.startId }),
+    http: { method: attempt.method, route: attempt.route, status: outcome.status },
+    ...(facts.resource === undefined ? {} : { resource: facts.resource }),
+    decision: outcome.decision,
+    reason: refused === undefined ? outcome.reason : `identity.${refused.reason}`,
+    ...(facts.model === undefined ? {} : { model: facts.model }),
+    ...(facts.input === undefined ? {} : { input: facts.input }),
+    ...(facts.output === undefined ? {} : { output: facts.output }),
+    ...(facts.detail === undefined ? {} : { detail: facts.detail }),
+    latencyUs: Math.round((clock.monotonic() - attempt.startedAt) * 1000),
+  };
+}
+
+function common(
+  attempt: Attempt,
+  caller: Caller | undefined,
+  refused: AuthenticationFailure | undefined,
+): Omit<EntryDraft, 'phase' | 'decision' | 'reason'> {
+  const credential = caller?.credential;
+  return {
+    request: attempt.requestId,
+    action: attempt.action,
+    principal: caller === undefined ? strangerOf(refused) : principalOf(caller),
+    ...(credential === undefined ? credentialOf(refused) : { credential: { kind: credential.kind, id: credential.id } }),
+    source: attempt.source,
+    http: { method: attempt.method, route: attempt.route },
+    ...(attempt.resource === undefined ? {} : { resource: attempt.resource }),
+    ...(attempt.permission === undefined ? {} : { permission: attempt.permission }),
+  };
+}
+
+function principalOf({ principal }: Caller): EntryPrincipal {
+  return { kind: principal.kind, id: principal.id, name: principal.name };
+}
+
+/** Inside the log a refused attempt names whom it claimed to be, where that principal exists. */
+function strangerOf(refused: AuthenticationFailure | undefined): EntryPrincipal {
+  return refused?.principalId === undefined ? { kind: 'anonymous' } : { kind: 'anonymous', id: refused.principalId };
+}
+
+function credentialOf(refused: AuthenticationFailure | undefined): Pick<EntryDraft, 'credential'> {
+  return refused?.credentialId === undefined ? {} : { credential: { kind: 'refused', id: refused.credentialId } };
+}
+
+function authenticationFailureIn(failure: unknown): AuthenticationFailure | undefined {
+  if (failure instanceof AuthenticationFailure) return failure;
+  return failure instanceof Error ? authenticationFailureIn(failure.cause) : undefined;
+}

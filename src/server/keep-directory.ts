@@ -1,0 +1,60 @@
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { keepProblems } from './problems.ts';
+
+/** Where everything of a keep lies. */
+export interface KeepPaths {
+  readonly home: string;
+  readonly configuration: string;
+  readonly rootKey: string;
+  readonly keyring: string;
+  readonly database: string;
+  readonly blobs: string;
+  readonly log: string;
+  readonly lock: string;
+  readonly socket: string;
+}
+
+export function keepPaths(directory: string): KeepPaths {
+  const home = resolve(directory);
+  return {
+    home,
+    configuration: join(home, 'modelkeep.yaml'),
+    rootKey: join(home, 'root.key'),
+    keyring: join(home, 'keyring.age'),
+    database: join(home, 'modelkeep.db'),
+    blobs: join(home, 'blobs'),
+    log: join(home, 'log'),
+    lock: join(home, 'run', 'lock'),
+    socket: join(home, 'run', 'admin.sock'),
+  };
+}
+
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Makes the directories of a new keep, mode 0700. A directory that holds anything but a configuration is refused. */
+export async function createKeepDirectory(paths: KeepPaths): Promise<void> {
+  const present = await readdir(paths.home).catch(() => []);
+  if (present.includes('keyring.age') || present.includes('root.key')) {
+    throw keepProblems.exists(`${paths.home} already holds a keep`);
+  }
+  if (present.some((name) => name !== 'modelkeep.yaml')) {
+    throw keepProblems.exists(`${paths.home} is not empty`);
+  }
+  if (Buffer.byteLength(paths.socket) > SOCKET_PATH_BYTES_MAX) {
+    throw keepProblems.path_too_long(`${paths.socket} has more than ${SOCKET_PATH_BYTES_MAX} bytes`);
+  }
+  await mkdir(paths.home, { recursive: true, mode: 0o700 });
+  for (const directory of [paths.blobs, paths.log, join(paths.home, 'run')]) await mkdir(directory, { mode: 0o700 });
+}
+
+/** Throws unless `paths` is a keep that only its owner can enter. */
+export async function checkKeepDirectory(paths: KeepPaths): Promise<void> {
+  const found = await stat(paths.home).catch(() => undefined);
+  const ring = await stat(paths.keyring).catch(() => undefined);
+  if (found === undefined || ring === undefined) throw keepProblems.not_found(`${paths.home} holds no keep`);
+  if ((found.mode & 0o077) !== 0) {
+    const mode = (found.mode & 0o777).toString(8);
+    throw keepProblems.open_to_others(`${paths.home} has mode ${mode}; run: chmod 700 ${paths.home}`);
+  }
+}
