@@ -26,23 +26,49 @@ const output = value('prediction', FLOAT, ['N']);
 
 /** Never answers: a Loop of 2^62 rounds over a carried value. */
 export function endlessLoop(): Uint8Array {
-  return looped('endless-loop', 2n ** 62n, { carried: input, nodes: [], state: 'value', result: [] });
+  const add = node('Add', { inputs: ['carried', 'nothing'], outputs: ['next'] });
+  return model({
+    opsets,
+    graph: graph({
+      name: 'endless-loop',
+      inputs: [input],
+      outputs: [output],
+      initializers: [int64s('rounds', [], [2n ** 62n]), bools('go', [], [true]), floats('nothing', [], [0])],
+      nodes: [loop({ state: 'value', output: 'prediction', shape: ['N'], steps: [add] })],
+    }),
+  });
 }
 
 /** Answers after `rounds` products of 128 × 128 matrices, each roughly 0.1 ms on one core. */
 export function slow(rounds: number): Uint8Array {
-  return looped('slow', rounds, {
-    carried: value('state', FLOAT, [128, 128]),
-    nodes: [
-      node('ReduceMax', { inputs: ['value'], outputs: ['largest'], attributes: { keepdims: { int: 0 } } }),
-      node('Expand', { inputs: ['largest', 'square'], outputs: ['matrix'] }),
-    ],
-    state: 'matrix',
-    result: [
-      node('ReduceMax', { inputs: ['last'], outputs: ['highest'], attributes: { keepdims: { int: 0 } } }),
-      node('Mul', { inputs: ['highest', 'nothing'], outputs: ['zeroed'] }),
-      node('Add', { inputs: ['value', 'zeroed'], outputs: ['prediction'] }),
-    ],
+  const scalar = { attributes: { keepdims: { int: 0 } } };
+  const steps = [
+    node('MatMul', { inputs: ['carried', 'carried'], outputs: ['product'] }),
+    node('Clip', { inputs: ['product', 'low', 'high'], outputs: ['next'] }),
+  ];
+  return model({
+    opsets,
+    graph: graph({
+      name: 'slow',
+      inputs: [input],
+      outputs: [output],
+      initializers: [
+        int64s('rounds', [], [rounds]),
+        bools('go', [], [true]),
+        int64s('square', [2], [128, 128]),
+        floats('nothing', [], [0]),
+        floats('low', [], [-1]),
+        floats('high', [], [1]),
+      ],
+      nodes: [
+        node('ReduceMax', { inputs: ['value'], outputs: ['largest'], ...scalar }),
+        node('Expand', { inputs: ['largest', 'square'], outputs: ['matrix'] }),
+        loop({ state: 'matrix', output: 'last', shape: [128, 128], steps }),
+        node('ReduceMax', { inputs: ['last'], outputs: ['highest'], ...scalar }),
+        node('Mul', { inputs: ['highest', 'nothing'], outputs: ['zeroed'] }),
+        node('Add', { inputs: ['value', 'zeroed'], outputs: ['prediction'] }),
+      ],
+    }),
   });
 }
 
@@ -82,6 +108,20 @@ export function memoryHog(gibibytes = 1): Uint8Array {
 
 /** Doubles a tensor for ever: memory grows step by step instead of at once. */
 export function growingMemory(): Uint8Array {
+  const inputs = ['rounds', 'go', 'value'];
+  const body = graph({
+    name: 'body',
+    inputs: [value('round', INT64, []), value('continue', BOOL, []), value('carried', FLOAT, ['M'])],
+    outputs: [value('again', BOOL, []), value('doubled', FLOAT, ['K'])],
+    nodes: [
+      node('Identity', { inputs: ['continue'], outputs: ['again'] }),
+      node('Concat', {
+        inputs: ['carried', 'carried'],
+        outputs: ['doubled'],
+        attributes: { axis: { int: 0 } },
+      }),
+    ],
+  });
   return model({
     opsets,
     graph: graph({
@@ -89,29 +129,7 @@ export function growingMemory(): Uint8Array {
       inputs: [input],
       outputs: [output],
       initializers: [int64s('rounds', [], [64]), bools('go', [], [true])],
-      nodes: [
-        node('Loop', {
-          inputs: ['rounds', 'go', 'value'],
-          outputs: ['prediction'],
-          attributes: {
-            body: {
-              graph: graph({
-                name: 'body',
-                inputs: [value('round', INT64, []), value('continue', BOOL, []), value('carried', FLOAT, ['M'])],
-                outputs: [value('again', BOOL, []), value('doubled', FLOAT, ['K'])],
-                nodes: [
-                  node('Identity', { inputs: ['continue'], outputs: ['again'] }),
-                  node('Concat', {
-                    inputs: ['carried', 'carried'],
-                    outputs: ['doubled'],
-                    attributes: { axis: { int: 0 } },
-                  }),
-                ],
-              }),
-            },
-          },
-        }),
-      ],
+      nodes: [node('Loop', { inputs, outputs: ['prediction'], attributes: { body: { graph: body } } })],
     }),
   });
 }
@@ -136,8 +154,14 @@ export function failsAtRun(): Uint8Array {
 
 /** A weight whose bytes lie in another file. */
 export function externalData(location = '../../../etc/passwd'): Uint8Array {
-  const entry = (key: string, content: string): Uint8Array => message(13, concat([text(1, key), text(2, content)]));
-  const outside = concat([entry('location', location), entry('offset', '0'), entry('length', '4'), int(14, 1)]);
+  const entry = (key: string, content: string): Uint8Array =>
+    message(13, concat([text(1, key), text(2, content)]));
+  const outside = concat([
+    entry('location', location),
+    entry('offset', '0'),
+    entry('length', '4'),
+    int(14, 1),
+  ]);
   return model({
     opsets,
     graph: graph({
@@ -207,52 +231,22 @@ const leaf = graph({
 });
 
 interface LoopParts {
-  readonly carried: Uint8Array;
-  readonly nodes: readonly Uint8Array[];
-  /** The tensor that enters the loop. */
+  /** The tensor that enters the loop, and the one that leaves it. */
   readonly state: string;
-  /** What turns `last` into `prediction`; none: the loop's own output is the prediction. */
-  readonly result: readonly Uint8Array[];
+  readonly output: string;
+  readonly shape: readonly (number | string)[];
+  /** From `carried` to `next`. */
+  readonly steps: readonly Uint8Array[];
 }
 
-function looped(name: string, rounds: number | bigint, { nodes, state, result }: LoopParts): Uint8Array {
-  const matrix = result.length > 0;
-  const shape = matrix ? [128, 128] : ['N'];
-  const step = matrix
-    ? [
-        node('MatMul', { inputs: ['carried', 'carried'], outputs: ['product'] }),
-        node('Clip', { inputs: ['product', 'low', 'high'], outputs: ['next'] }),
-      ]
-    : [node('Add', { inputs: ['carried', 'nothing'], outputs: ['next'] })];
+/** A Loop of `rounds` rounds, an initializer of the graph around it. */
+function loop({ state, output: last, shape, steps }: LoopParts): Uint8Array {
   const body = graph({
     name: 'body',
     inputs: [value('round', INT64, []), value('continue', BOOL, []), value('carried', FLOAT, shape)],
     outputs: [value('again', BOOL, []), value('next', FLOAT, shape)],
-    nodes: [node('Identity', { inputs: ['continue'], outputs: ['again'] }), ...step],
+    nodes: [node('Identity', { inputs: ['continue'], outputs: ['again'] }), ...steps],
   });
-  return model({
-    opsets,
-    graph: graph({
-      name,
-      inputs: [input],
-      outputs: [output],
-      initializers: [
-        int64s('rounds', [], [rounds]),
-        bools('go', [], [true]),
-        int64s('square', [2], [128, 128]),
-        floats('nothing', [], [0]),
-        floats('low', [], [-1]),
-        floats('high', [], [1]),
-      ],
-      nodes: [
-        ...nodes,
-        node('Loop', {
-          inputs: ['rounds', 'go', state],
-          outputs: [matrix ? 'last' : 'prediction'],
-          attributes: { body: { graph: body } },
-        }),
-        ...result,
-      ],
-    }),
-  });
+  const inputs = ['rounds', 'go', state];
+  return node('Loop', { inputs, outputs: [last], attributes: { body: { graph: body } } });
 }

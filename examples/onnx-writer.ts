@@ -44,7 +44,9 @@ export function model({ graph, opsets, metadata = {}, extra = new Uint8Array() }
     int(1, 9),
     text(2, 'modelkeep-examples'),
     message(7, graph),
-    ...Object.entries(opsets).map(([domain, version]) => message(8, concat([text(1, domain), int(2, version)]))),
+    ...Object.entries(opsets).map(([domain, version]) =>
+      message(8, concat([text(1, domain), int(2, version)])),
+    ),
     ...Object.entries(metadata).map(([key, value]) => message(14, concat([text(1, key), text(2, value)]))),
     extra,
   ]);
@@ -60,7 +62,10 @@ export function graph({ name, inputs, outputs, nodes, initializers = [] }: Graph
   ]);
 }
 
-export function node(operator: string, { inputs, outputs, attributes = {}, domain }: NodeOptions): Uint8Array {
+export function node(
+  operator: string,
+  { inputs, outputs, attributes = {}, domain }: NodeOptions,
+): Uint8Array {
   return concat([
     ...inputs.map((name) => text(1, name)),
     ...outputs.map((name) => text(2, name)),
@@ -73,7 +78,10 @@ export function node(operator: string, { inputs, outputs, attributes = {}, domai
 /** ValueInfoProto of a tensor; a dimension is its size or its symbol. */
 export function value(name: string, type: ElementType, shape: readonly (number | string)[]): Uint8Array {
   const dimensions = shape.map((size) => message(1, typeof size === 'number' ? int(1, size) : text(2, size)));
-  return concat([text(1, name), message(2, message(1, concat([int(1, type), message(2, concat(dimensions))])))]);
+  return concat([
+    text(1, name),
+    message(2, message(1, concat([int(1, type), message(2, concat(dimensions))]))),
+  ]);
 }
 
 export function floats(name: string, shape: readonly number[], values: Iterable<number>): Uint8Array {
@@ -84,7 +92,11 @@ export function floats(name: string, shape: readonly number[], values: Iterable<
   return tensor(name, elementTypes.FLOAT, shape, message(9, raw));
 }
 
-export function int64s(name: string, shape: readonly number[], values: Iterable<number | bigint>): Uint8Array {
+export function int64s(
+  name: string,
+  shape: readonly number[],
+  values: Iterable<number | bigint>,
+): Uint8Array {
   const numbers = [...values];
   const raw = new Uint8Array(numbers.length * 8);
   const view = new DataView(raw.buffer);
@@ -97,7 +109,12 @@ export function bools(name: string, shape: readonly number[], values: readonly b
 }
 
 /** TensorProto with its data given as encoded fields. */
-export function tensor(name: string, type: ElementType, shape: readonly number[], data: Uint8Array): Uint8Array {
+export function tensor(
+  name: string,
+  type: ElementType,
+  shape: readonly number[],
+  data: Uint8Array,
+): Uint8Array {
   return concat([...shape.map((size) => int(1, size)), int(2, type), text(8, name), data]);
 }
 

@@ -12,7 +12,11 @@ export function buildPolarity(): Uint8Array {
       initializers: [floats('zero', [1], [0])],
       nodes: [
         node('Greater', { inputs: ['value', 'zero'], outputs: ['above'] }),
-        node('Cast', { inputs: ['above'], outputs: ['class'], attributes: { to: { int: elementTypes.INT64 } } }),
+        node('Cast', {
+          inputs: ['above'],
+          outputs: ['class'],
+          attributes: { to: { int: elementTypes.INT64 } },
+        }),
         node('LabelEncoder', {
           inputs: ['class'],
           outputs: ['prediction'],

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
-// Nothing is imported before the check: an older Node must get a sentence, not a syntax error from a module it cannot
-// parse or a missing built-in.
+import process from 'node:process';
+
+// Nothing else is imported before the check: an older Node must get a sentence, not a syntax error from a module that it
+// cannot parse.
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 24 || (major === 24 && minor < 7)) {
   process.stderr.write(
@@ -12,5 +14,3 @@ if (major < 24 || (major === 24 && minor < 7)) {
   const { runProcess } = await import('./cli/process.ts');
   process.exitCode = await runProcess(process);
 }
-
-export {};

@@ -4,6 +4,7 @@ import type { Caller } from '../kernel/principal.ts';
 import { type Permission, permissionSet } from './catalogue.ts';
 import { assertAnchorRemains, assertMayHandOver, handoversOf, isAnchor } from './escalation.ts';
 import { lacking } from './holding.ts';
+import { bindingsAt } from './layout.ts';
 import type { Binding } from './policy.ts';
 import type { PolicyIndex } from './policy-index.ts';
 import type { PolicyEditor } from './policy-editor.ts';
@@ -25,7 +26,7 @@ export interface BindingDraft {
   readonly reason: string;
 }
 
-export interface BindingFilter {
+interface BindingFilter {
   /** Id of a subject; its groups' bindings are not its own. */
   readonly subject?: string | undefined;
   /** Name or id. */
@@ -36,12 +37,11 @@ export interface BindingFilter {
 export interface BindingService {
   /** In the order in which they were made. */
   list(filter?: BindingFilter): readonly Binding[];
-  /** Throws `access.not_found`. */
-  get(id: string): Binding;
+  find(id: string): Binding | undefined;
   create(author: Caller, draft: BindingDraft): Promise<Binding>;
   delete(author: Caller, id: string): Promise<Binding>;
   /** Binds admin at `/` if nobody has it yet; else throws `access.admin_exists`. For setting up a keep. */
-  bindFirstAdmin(user: string): Promise<Binding>;
+  grantFirstAdmin(user: string): Promise<Binding>;
 }
 
 const REASON_LENGTH_MAX = 500;
@@ -61,13 +61,13 @@ export function createBindingService({
       const some =
         filter.subject === undefined
           ? [...index.bindings.values()]
-          : (index.slices.get(filter.subject)?.bindings ?? []);
+          : bindingsAt(index.layout, filter.subject);
       return some
         .filter((binding) => role === undefined || binding.role === role)
         .filter((binding) => filter.scope === undefined || binding.scope === filter.scope)
         .toSorted((a, b) => (a.id < b.id ? -1 : 1));
     },
-    get: (id) => findBinding(editor.index(), id),
+    find: (id) => editor.index().bindings.get(id),
     create: (author, draft) =>
       editor.change((index) => {
         const now = clock.now();
@@ -80,14 +80,15 @@ export function createBindingService({
     delete: (author, id) =>
       editor.change((index) => {
         const now = clock.now();
-        const binding = findBinding(index, id);
+        const binding = index.bindings.get(id);
+        if (binding === undefined) throw accessProblems.not_found('there is no binding of this id');
         assertHolds(index, author, 'binding.delete', binding.scope, now);
         assertAnchorRemains(index, [binding]);
         const reliefs = handoversOf(index, [binding], 'deny', [binding.subject], now);
         assertMayHandOver(index, author, reliefs, 'role.bind', now);
         return { changes: [{ kind: 'delete_binding', id }], result: binding };
       }),
-    bindFirstAdmin: (subject) =>
+    grantFirstAdmin: (subject) =>
       editor.change((index) => {
         for (const other of index.bindings.values()) {
           if (isAnchor(index, other)) throw accessProblems.admin_exists('this keep has an admin');
@@ -98,12 +99,6 @@ export function createBindingService({
         return { changes: [{ kind: 'add_binding', binding }], result: binding };
       }),
   };
-}
-
-function findBinding(index: PolicyIndex, id: string): Binding {
-  const binding = index.bindings.get(id);
-  if (binding === undefined) throw accessProblems.not_found('there is no binding of this id');
-  return binding;
 }
 
 /** Throws `access.denied` unless the caller holds the permission on every node of the scope, as things stand. */
@@ -134,7 +129,7 @@ function bindingOf(index: PolicyIndex, draft: BindingDraft, now: number): Bindin
   if (draft.reason.length > REASON_LENGTH_MAX) {
     throw accessProblems.invalid(`reason is longer than ${REASON_LENGTH_MAX} characters`);
   }
-  for (const other of index.slices.get(draft.subject)?.bindings ?? []) {
+  for (const other of bindingsAt(index.layout, draft.subject)) {
     const same = other.role === role && other.scope === draft.scope && other.effect === draft.effect;
     if (same && other.notBefore === notBefore && other.expiresAt === expiresAt) {
       throw accessProblems.binding_exists(`binding ${other.id} says the same`);

@@ -1,15 +1,8 @@
 import type { Credential, Grant, Principal } from '../kernel/principal.ts';
 import { includes, PERMISSION_WORDS, permissionNumber, permissionsMatching } from './catalogue.ts';
 import { type Binding, isExpired, isStarted } from './policy.ts';
-import {
-  DENY,
-  groupsOf,
-  NODE_MASK,
-  DEPTH_SHIFT,
-  type PolicyIndex,
-  ROLE_MASK,
-  TIMED,
-} from './policy-index.ts';
+import { chainOf, DENY, DEPTH_SHIFT, ROLE_MASK, TIMED, WILD } from './layout.ts';
+import { groupsOf, type PolicyIndex } from './policy-index.ts';
 import { covers, isPath, parseScope } from './scope.ts';
 
 export interface DecisionRequest {
@@ -66,40 +59,38 @@ export function decide(index: PolicyIndex, request: DecisionRequest): Decision {
     return verdict(index, 'credential_scope');
   }
 
-  const { slices, rightsTable } = index;
+  const { layout, rightsTable } = index;
+  const { blocks, words, ordered, ids } = layout;
   const word = number >>> 5;
   const bit = 1 << (number & 31);
-  const chain = chainOf(index, resource);
+  const chain = chainOf(layout, resource);
   const groups = groupsOf(index, principal.id);
-  let allowed: Binding | undefined;
+  let allowed: string | undefined;
   let untimely: DecisionCode | undefined;
-  for (let at = -1; at < groups.length; at++) {
-    const slice = slices.get(at === -1 ? principal.id : (groups[at] as string));
-    if (slice === undefined) continue;
-    const { words, exact, bindings, wild } = slice;
-    for (let k = 0; k < bindings.length; k++) {
-      let flags: number;
-      if (k < exact) {
-        const node = words[k] as number;
-        if (chain[node >>> DEPTH_SHIFT] !== node) continue;
-        flags = words[exact + k] as number;
-      } else {
-        flags = wild[k - exact] as number;
-      }
-      if (((rightsTable[(flags & ROLE_MASK) * PERMISSION_WORDS + word] as number) & bit) === 0) continue;
-      const binding = bindings[k] as Binding;
-      if (k >= exact && !covers(binding.scope, resource)) continue;
-      if ((flags & TIMED) !== 0) {
+  for (let member = -1; member < groups.length; member++) {
+    const block = blocks.get(member === -1 ? principal.id : (groups[member] as string));
+    if (block === undefined) continue;
+    const count = words[block] as number;
+    const end = block + 1 + count;
+    for (let at = block + 1; at < end; at++) {
+      const node = words[at] as number;
+      if (chain[node >>> DEPTH_SHIFT] !== node && node !== WILD) continue;
+      const role = words[at + count] as number;
+      if (((rightsTable[(role & ROLE_MASK) * PERMISSION_WORDS + word] as number) & bit) === 0) continue;
+      const ordinal = words[at + 2 * count] as number;
+      if (node === WILD && !covers((ordered[ordinal] as Binding).scope, resource)) continue;
+      if ((role & TIMED) !== 0) {
+        const binding = ordered[ordinal] as Binding;
         const late = isExpired(binding, now);
         if (late || !isStarted(binding, now)) {
-          if ((flags & DENY) === 0 && untimely !== 'expired_binding') {
+          if ((role & DENY) === 0 && untimely !== 'expired_binding') {
             untimely = late ? 'expired_binding' : 'pending_binding';
           }
           continue;
         }
       }
-      if ((flags & DENY) !== 0) return verdict(index, 'explicit_deny', binding);
-      allowed ??= binding;
+      if ((role & DENY) !== 0) return verdict(index, 'explicit_deny', ids[ordinal]);
+      allowed ??= ids[ordinal];
     }
   }
   if (allowed !== undefined) return verdict(index, 'allowed', allowed);
@@ -117,25 +108,11 @@ export function reaches(scopes: readonly Grant[], permission: number, resource: 
 
 const NOTHING: readonly string[] = [];
 
-function verdict(index: PolicyIndex, code: DecisionCode, binding?: Binding): Decision {
+function verdict(index: PolicyIndex, code: DecisionCode, binding?: string): Decision {
   return {
     allow: code === 'allowed' || code === 'local_owner',
     code,
     revision: index.revision,
-    matched: binding === undefined ? NOTHING : [binding.id],
+    matched: binding === undefined ? NOTHING : [binding],
   };
-}
-
-/** By depth: the known node on the way from the root to the resource, so that a binding covers it if its node is here. */
-function chainOf({ nodes, parents }: PolicyIndex, resource: string): readonly number[] {
-  const chain = [0, -1, -1, -1, -1, -1, -1, -1];
-  for (let end = resource.length; end > 0; end = resource.lastIndexOf('/', end - 1)) {
-    const deepest = nodes.get(end === resource.length ? resource : resource.slice(0, end));
-    if (deepest === undefined) continue;
-    for (let node = deepest; node !== 0; node = parents[node & NODE_MASK] as number) {
-      chain[node >>> DEPTH_SHIFT] = node;
-    }
-    break;
-  }
-  return chain;
 }

@@ -13,7 +13,7 @@ export interface Handover extends Holding {
 }
 
 /** What lets its holder hand on more than it holds: `role.bind` for bindings and memberships, `role.escalate` for roles. */
-export type Bypass = 'role.bind' | 'role.escalate';
+type Bypass = 'role.bind' | 'role.escalate';
 
 /**
  * Throws `access.escalation` if the author does not hold what the change hands on, and holds no bypass there either;

@@ -2,6 +2,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { newId } from '../kernel/id.ts';
 import type { Caller } from '../kernel/principal.ts';
 import { assertMayHandOver, gainsOf, reliefsOf } from './escalation.ts';
+import { bindingsAt } from './layout.ts';
 import { assertName } from './name.ts';
 import type { Group, PolicyChange } from './policy.ts';
 import { groupsOf, type PolicyIndex, principalsIn } from './policy-index.ts';
@@ -79,6 +80,6 @@ export function withdrawal(index: PolicyIndex, subject: string): readonly Policy
   const memberships = [...index.groups.values()].filter((group) => group.members.has(subject));
   return [
     ...memberships.map((group) => ({ kind: 'remove_member', group: group.id, member: subject }) as const),
-    ...(index.slices.get(subject)?.bindings ?? []).map(({ id }) => ({ kind: 'delete_binding', id }) as const),
+    ...bindingsAt(index.layout, subject).map(({ id }) => ({ kind: 'delete_binding', id }) as const),
   ];
 }

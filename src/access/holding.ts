@@ -9,6 +9,7 @@ import {
 } from './catalogue.ts';
 import { reaches } from './decide.ts';
 import { type Binding, isExpired, isStarted } from './policy.ts';
+import { bindingsAt } from './layout.ts';
 import { groupsOf, type PolicyIndex } from './policy-index.ts';
 import { covers, overlaps } from './scope.ts';
 
@@ -66,7 +67,7 @@ export function holdingOf(
 
 /** The bindings of a subject and of the groups it is in. */
 export function bindingsOf(index: PolicyIndex, subject: string): readonly Binding[] {
-  return [subject, ...groupsOf(index, subject)].flatMap((id) => index.slices.get(id)?.bindings ?? []);
+  return [subject, ...groupsOf(index, subject)].flatMap((id) => bindingsAt(index.layout, id));
 }
 
 /** Claims that the subject holds the permission through `binding` if its role does. */

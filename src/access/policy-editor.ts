@@ -16,7 +16,7 @@ export interface PolicyEditor {
   reload(): Promise<void>;
 }
 
-export interface Plan<T> {
+interface Plan<T> {
   readonly changes: readonly PolicyChange[];
   readonly result: T;
 }

@@ -1,11 +1,11 @@
 import { PERMISSION_WORDS, type PermissionSet, permissionsMatching, union } from './catalogue.ts';
+import { bindingsAt, createLayout, type Layout, type LayoutWriter } from './layout.ts';
 import type { Binding, Group, Policy, PolicyChange, Role } from './policy.ts';
 import { accessProblems } from './problems.ts';
 import { BUILTIN_ROLES } from './roles.ts';
-import { ancestors, hasWildcard, parseScope } from './scope.ts';
 
 /**
- * The policy, laid out for deciding. A change rewrites the slice of one subject; there is no cache of decisions, so a
+ * The policy, laid out for deciding. A change rewrites the block of one subject; there is no cache of decisions, so a
  * revoked right is gone with the next decision. Readers must not hold on to parts of it across a change.
  */
 export interface PolicyIndex {
@@ -14,75 +14,50 @@ export interface PolicyIndex {
   readonly roles: ReadonlyMap<string, Role>;
   readonly groups: ReadonlyMap<string, Group>;
   readonly bindings: ReadonlyMap<string, Binding>;
-  /** The bindings of each subject that has any. */
-  readonly slices: ReadonlyMap<string, Slice>;
+  readonly layout: Layout;
   /** For a user, service account or group: the groups it is in, nested ones included, itself excluded. */
   readonly memberships: ReadonlyMap<string, readonly string[]>;
   /** What each role gives, parents included. */
   readonly rights: ReadonlyMap<string, PermissionSet>;
   /** The same as one table: word `w` of role number `r` stands at `r * PERMISSION_WORDS + w`. */
   readonly rightsTable: Int32Array;
-  /** Every node that a binding without wildcard names, and those above it: depth << 28 | number. The root is 0. */
-  readonly nodes: ReadonlyMap<string, number>;
-  /** By node number: the node above it. */
-  readonly parents: readonly number[];
 }
-
-/** One subject's bindings: first those on a node, then those with a wildcard. */
-export interface Slice {
-  readonly bindings: readonly Binding[];
-  readonly exact: number;
-  /** The nodes of the `exact` first bindings, then as many role words: flags and the role's number. */
-  readonly words: Int32Array;
-  /** The role words of the bindings with a wildcard. */
-  readonly wild: readonly number[];
-}
-
-export const DEPTH_SHIFT = 28;
-export const NODE_MASK = (1 << DEPTH_SHIFT) - 1;
-/** Flags of a role word. `TIMED`: look at the binding's times. */
-export const DENY = 1 << 30;
-export const TIMED = 1 << 29;
-export const ROLE_MASK = TIMED - 1;
 
 interface MutableIndex extends PolicyIndex {
   revision: number;
   readonly roles: Map<string, Role>;
   readonly groups: Map<string, Group & { readonly members: Set<string> }>;
   readonly bindings: Map<string, Binding>;
-  readonly slices: Map<string, Slice>;
+  readonly writer: LayoutWriter;
   readonly memberships: Map<string, readonly string[]>;
   rights: ReadonlyMap<string, PermissionSet>;
   rightsTable: Int32Array;
   readonly roleNumbers: Map<string, number>;
-  readonly nodes: Map<string, number>;
-  readonly parents: number[];
 }
 
 /** Builds the index. Throws `access.policy_corrupt` on a policy that no change could have made. */
 export function createPolicyIndex(policy: Policy): PolicyIndex {
+  const roles = new Map([...BUILTIN_ROLES, ...policy.roles].map((role) => [role.id, role]));
+  const roleNumbers = new Map([...roles.keys()].map((id, number) => [id, number]));
+  const bindings = new Map<string, Binding>();
+  for (const binding of policy.bindings) bindings.set(binding.id, binding);
+  const writer = createLayout(policy.bindings, (role) =>
+    roles.has(role) ? roleNumbers.get(role) : undefined,
+  );
   const index: MutableIndex = {
     revision: policy.revision,
-    roles: new Map([...BUILTIN_ROLES, ...policy.roles].map((role) => [role.id, role])),
+    roles,
     groups: new Map(policy.groups.map((group) => [group.id, { ...group, members: new Set(group.members) }])),
-    bindings: new Map(policy.bindings.map((binding) => [binding.id, binding])),
-    slices: new Map(),
+    bindings,
+    layout: writer.layout,
+    writer,
     memberships: new Map(),
     rights: new Map(),
     rightsTable: new Int32Array(0),
-    roleNumbers: new Map(),
-    nodes: new Map([['/', 0]]),
-    parents: [0],
+    roleNumbers,
   };
   compileRoles(index);
   flattenGroups(index);
-  const bySubject = new Map<string, Binding[]>();
-  for (const binding of policy.bindings) {
-    const own = bySubject.get(binding.subject);
-    if (own === undefined) bySubject.set(binding.subject, [binding]);
-    else own.push(binding);
-  }
-  for (const [subject, bindings] of bySubject) index.slices.set(subject, pack(index, bindings));
   return index;
 }
 
@@ -117,8 +92,6 @@ export function applyChanges(index: PolicyIndex, changes: readonly PolicyChange[
         nestingChanged ||= mutable.groups.has(change.member);
         break;
       case 'add_binding':
-        mutable.bindings.set(change.binding.id, change.binding);
-        break;
       case 'delete_binding':
         break;
     }
@@ -126,14 +99,18 @@ export function applyChanges(index: PolicyIndex, changes: readonly PolicyChange[
   if (rolesChanged) compileRoles(mutable);
   if (nestingChanged) flattenGroups(mutable);
   for (const change of changes) {
-    if (change.kind === 'add_member' || change.kind === 'remove_member')
+    if (change.kind === 'add_member' || change.kind === 'remove_member') {
       flattenMember(mutable, change.member);
-    if (change.kind === 'add_binding')
-      repack(mutable, change.binding.subject, change.binding.id, change.binding);
-    if (change.kind === 'delete_binding') {
-      const subject = mutable.bindings.get(change.id)?.subject;
+    } else if (change.kind === 'add_binding') {
+      const { binding } = change;
+      mutable.bindings.set(binding.id, binding);
+      mutable.writer.write(binding.subject, [...bindingsAt(index.layout, binding.subject), binding]);
+    } else if (change.kind === 'delete_binding') {
+      const gone = mutable.bindings.get(change.id);
+      if (gone === undefined) continue;
       mutable.bindings.delete(change.id);
-      if (subject !== undefined) repack(mutable, subject, change.id);
+      const rest = bindingsAt(index.layout, gone.subject).filter(({ id }) => id !== gone.id);
+      mutable.writer.write(gone.subject, rest);
     }
   }
   mutable.revision = revision;
@@ -223,60 +200,4 @@ function flattenMember(index: MutableIndex, member: string): void {
   }
   if (all.size === 0) index.memberships.delete(member);
   else index.memberships.set(member, [...all]);
-}
-
-function repack(index: MutableIndex, subject: string, id: string, added?: Binding): void {
-  const rest = (index.slices.get(subject)?.bindings ?? []).filter((binding) => binding.id !== id);
-  const bindings = added === undefined ? rest : [...rest, added];
-  if (bindings.length === 0) index.slices.delete(subject);
-  else index.slices.set(subject, pack(index, bindings));
-}
-
-function pack(index: MutableIndex, bindings: readonly Binding[]): Slice {
-  const exact = bindings.filter((binding) => !hasWildcard(binding.scope));
-  const wild = bindings.filter((binding) => hasWildcard(binding.scope));
-  const words = new Int32Array(exact.length * 2);
-  for (const [at, binding] of exact.entries()) {
-    words[at] = nodeOf(index, binding);
-    words[exact.length + at] = roleWord(index, binding);
-  }
-  return {
-    bindings: wild.length === 0 ? exact : [...exact, ...wild],
-    exact: exact.length,
-    words,
-    wild: wild.map((binding) => roleWord(index, checked(binding))),
-  };
-}
-
-function roleWord(index: MutableIndex, binding: Binding): number {
-  const role = index.roles.has(binding.role) ? index.roleNumbers.get(binding.role) : undefined;
-  if (role === undefined)
-    throw accessProblems.policy_corrupt(
-      `binding ${binding.id} names the role ${binding.role}, which is gone`,
-    );
-  const timed = binding.notBefore !== null || binding.expiresAt !== null;
-  return role | (binding.effect === 'deny' ? DENY : 0) | (timed ? TIMED : 0);
-}
-
-function nodeOf(index: MutableIndex, binding: Binding): number {
-  const known = index.nodes.get(binding.scope);
-  if (known !== undefined) return known;
-  let above = 0;
-  for (const [depth, path] of ancestors(checked(binding).scope).entries()) {
-    let node = index.nodes.get(path);
-    if (node === undefined) {
-      node = (depth << DEPTH_SHIFT) | index.parents.length;
-      index.nodes.set(path, node);
-      index.parents.push(above);
-    }
-    above = node;
-  }
-  return above;
-}
-
-function checked(binding: Binding): Binding {
-  if (parseScope(binding.scope) !== undefined) return binding;
-  throw accessProblems.policy_corrupt(
-    `binding ${binding.id} has the scope "${binding.scope}", which is none`,
-  );
 }

@@ -263,7 +263,7 @@ const BUILTIN = {
   },
 } as const satisfies Readonly<Record<string, BuiltinRow>>;
 
-export type BuiltinRole = keyof typeof BUILTIN;
+type BuiltinRole = keyof typeof BUILTIN;
 
 /** The role that runs the keep; the last lasting binding of it at `/` cannot be removed. */
 export const ADMIN: BuiltinRole = 'admin';

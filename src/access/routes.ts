@@ -290,7 +290,7 @@ function bindingRoutes(access: AccessControl): AccessRoutes {
       ],
       async handle(call) {
         const id = call.params['binding'] ?? '';
-        const { scope } = access.bindings.list().find((binding) => binding.id === id) ?? { scope: '/' };
+        const scope = access.bindings.find(id)?.scope ?? '/';
         // Asked before saying that there is none: ids of bindings are not for everyone to probe.
         if (!hasWildcard(scope)) call.require('binding.delete', scope);
         const binding = await access.bindings.delete(call.caller, id);

@@ -35,7 +35,9 @@ export function covers(scope: string, inner: string): boolean {
   for (let i = 0; i < scope.length; i++) {
     const code = scope.charCodeAt(i);
     if (code === STAR) {
-      at = endOfSegment(inner, at);
+      const end = endOfSegment(inner, at);
+      if (end === at) return false; // the root has no segment
+      at = end;
     } else if (code !== inner.charCodeAt(at++)) {
       return false;
     }
@@ -51,6 +53,14 @@ export function overlaps(one: string, other: string): boolean {
     const opposite = right[at];
     return opposite === undefined || segment === '*' || opposite === '*' || segment === opposite;
   });
+}
+
+/** How many segments a path has; the root has none. */
+export function depthOf(path: string): number {
+  if (path.length === 1) return 0;
+  let depth = 0;
+  for (let at = 0; at !== -1; at = path.indexOf('/', at + 1)) depth++;
+  return depth;
 }
 
 /** The path itself and the nodes above it, the root first. */

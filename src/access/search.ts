@@ -57,6 +57,6 @@ export function filterResources(
   );
 }
 
-export function kindOf(id: string): Exclude<Principal['kind'], 'local'> {
+function kindOf(id: string): Exclude<Principal['kind'], 'local'> {
   return id.startsWith('sa_') ? 'service_account' : 'user';
 }

@@ -7,6 +7,7 @@ import { assertAnchorRemains } from './escalation.ts';
 import { type Explanation, explain, grantors } from './explain.ts';
 import { createGroupService, findGroup, type GroupService, withdrawal } from './group-service.ts';
 import { holdingsOf, lacking } from './holding.ts';
+import { bindingsAt } from './layout.ts';
 import { createPolicyEditor } from './policy-editor.ts';
 import { groupsOf } from './policy-index.ts';
 import { accessProblems } from './problems.ts';
@@ -57,6 +58,8 @@ export interface AccessControl {
   readonly roles: RoleService;
   readonly groups: GroupService;
   readonly bindings: BindingService;
+  /** Binds admin at `/` if nobody has it yet; else throws `access.admin_exists`. For setting up a keep. */
+  grantFirstAdmin(userId: string): Promise<void>;
   /** Throws `access.last_admin` if the keep could not be governed without this principal. */
   assertRemovable(principalId: string): void;
   /** Forgets a principal that is being deleted: memberships and bindings. Throws `access.last_admin` for the last admin. */
@@ -84,6 +87,7 @@ export async function createAccessControl({
   resolveSubject,
 }: AccessDependencies): Promise<AccessControl> {
   const editor = await createPolicyEditor(store);
+  const bindings = createBindingService({ editor, clock });
   const decideFor = ({ principal, credential }: Caller, permission: string, resource: string): Decision =>
     decide(editor.index(), { principal, credential, permission, resource, now: clock.now() });
 
@@ -110,7 +114,7 @@ export async function createAccessControl({
 
   function assertRemovable(principalId: string): void {
     const index = editor.index();
-    assertAnchorRemains(index, index.slices.get(principalId)?.bindings ?? []);
+    assertAnchorRemains(index, bindingsAt(index.layout, principalId));
   }
 
   return {
@@ -165,7 +169,10 @@ export async function createAccessControl({
     subject,
     roles: createRoleService({ editor, clock }),
     groups: createGroupService({ editor, clock }),
-    bindings: createBindingService({ editor, clock }),
+    bindings,
+    async grantFirstAdmin(userId) {
+      await bindings.grantFirstAdmin(userId);
+    },
     assertRemovable,
     removeSubject: (principalId) =>
       editor.change((index) => {

@@ -6,7 +6,7 @@ import { accessProblems } from './problems.ts';
 import type { AccessStore } from './store.ts';
 
 /** The policy in the keep's database. */
-export function createSqlStore({ database }: { database: Database }): AccessStore {
+export function createSqlStore(database: Database): AccessStore {
   return {
     // One transaction, so that no change falls between two of its reads.
     load: () =>

@@ -94,41 +94,29 @@ export function createAccessViews(access: AccessControl) {
 /** One sentence for people; the code is for programs. */
 export function describeCode(code: DecisionCode, permission: string, scope: string): string {
   const asked = `${permission}@${scope}`;
-  switch (code) {
-    case 'allowed':
-      return `a binding gives ${asked}`;
-    case 'local_owner':
-      return "the keep's own host may do everything";
-    case 'no_matching_binding':
-      return `no binding gives ${asked}`;
-    case 'explicit_deny':
-      return `a binding denies ${asked}`;
-    case 'credential_scope':
-      return `the API key's scopes do not include ${asked}`;
-    case 'expired_binding':
-      return `the binding that gave ${asked} has expired`;
-    case 'pending_binding':
-      return `the binding that gives ${asked} is not in force yet`;
-    case 'subject_disabled':
-      return 'the account is disabled';
-    case 'unknown_permission':
-      return `${permission} is no permission of the catalogue`;
-    case 'unknown_resource':
-      return `${scope} is no node of the resource tree`;
-  }
+  const sentences: Readonly<Record<DecisionCode, string>> = {
+    allowed: `a binding gives ${asked}`,
+    local_owner: "the keep's own host may do everything",
+    no_matching_binding: `no binding gives ${asked}`,
+    explicit_deny: `a binding denies ${asked}`,
+    credential_scope: `the API key's scopes do not include ${asked}`,
+    expired_binding: `the binding that gave ${asked} has expired`,
+    pending_binding: `the binding that gives ${asked} is not in force yet`,
+    subject_disabled: 'the account is disabled',
+    unknown_permission: `${permission} is no permission of the catalogue`,
+    unknown_resource: `${scope} is no node of the resource tree`,
+  };
+  return sentences[code];
 }
 
 function hintOf(miss: NearMiss, roleName: (id: string) => string): string {
-  switch (miss.kind) {
-    case 'credential_scope':
-      return 'the owner of the API key may; the key was made for less';
-    case 'other_scope':
-      return `role ${roleName(miss.role)} would give it, but is bound on ${miss.scope} (${miss.binding})`;
-    case 'expired':
-      return `role ${roleName(miss.role)} on ${miss.scope} gave it until ${iso(miss.expiredAt)} (${miss.binding})`;
-    case 'not_yet':
-      return `role ${roleName(miss.role)} on ${miss.scope} gives it from ${iso(miss.startsAt)} (${miss.binding})`;
-  }
+  if (miss.kind === 'credential_scope') return 'the owner of the API key may; the key was made for less';
+  const role = `role ${roleName(miss.role)}`;
+  if (miss.kind === 'other_scope')
+    return `${role} would give it, but is bound on ${miss.scope} (${miss.binding})`;
+  if (miss.kind === 'expired')
+    return `${role} on ${miss.scope} gave it until ${iso(miss.expiredAt)} (${miss.binding})`;
+  return `${role} on ${miss.scope} gives it from ${iso(miss.startsAt)} (${miss.binding})`;
 }
 
 function iso(ms: number): string {

@@ -93,3 +93,9 @@ export interface VerificationProblem {
   readonly file: string;
   readonly message: string;
 }
+
+/** Entries checked so far, of how many. */
+export interface VerificationProgress {
+  readonly checked: number;
+  readonly size: number;
+}

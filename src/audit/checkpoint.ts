@@ -20,7 +20,8 @@ export function signCheckpoint({ origin, size, root }: Checkpoint, signer: NoteS
 export function openCheckpoint(note: string, verifier: NoteVerifier): Checkpoint {
   const [origin = '', sizeText = '', rootText = '', end, ...rest] = openNote(note, verifier).split('\n');
   if (end !== '' || rest.length > 0) throw new NoteError('the checkpoint does not have three lines');
-  if (origin !== verifier.name) throw new NoteError(`the checkpoint is of another log, ${JSON.stringify(origin)}`);
+  if (origin !== verifier.name)
+    throw new NoteError(`the checkpoint is of another log, ${JSON.stringify(origin)}`);
   const size = /^(0|[1-9][0-9]{0,15})$/.test(sizeText) ? Number(sizeText) : Number.NaN;
   if (!Number.isSafeInteger(size)) throw new NoteError('the checkpoint has no valid size');
   const root = parseBase64(rootText);

@@ -26,7 +26,8 @@ export interface NoteVerifier {
 
 /** `key` is an Ed25519 private key; `name` has no white space and no plus sign. Throws a TypeError otherwise. */
 export function createNoteSigner(name: string, key: KeyObject): NoteSigner {
-  if (!NAME.test(name)) throw new TypeError(`"${name}" cannot name a signing key: no white space, no plus sign`);
+  if (!NAME.test(name))
+    throw new TypeError(`"${name}" cannot name a signing key: no white space, no plus sign`);
   if (key.type !== 'private' || key.asymmetricKeyType !== 'ed25519') {
     throw new TypeError('a log is signed with an Ed25519 private key');
   }
@@ -47,7 +48,8 @@ export function createNoteSigner(name: string, key: KeyObject): NoteSigner {
 export function parseVerifierKey(vkey: string): NoteVerifier | undefined {
   const [, name, idHex, keyText] = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/u.exec(vkey) ?? [];
   const bytes = keyText === undefined ? undefined : parseBase64(keyText);
-  if (name === undefined || idHex === undefined || bytes?.length !== 33 || bytes[0] !== ED25519) return undefined;
+  if (name === undefined || idHex === undefined || bytes?.length !== 33 || bytes[0] !== ED25519)
+    return undefined;
   const publicBytes = bytes.subarray(1);
   const id = Number.parseInt(idHex, 16);
   if (keyId(name, publicBytes) !== id) return undefined;
@@ -80,13 +82,15 @@ export function openNote(note: string, verifier: NoteVerifier): string {
   for (const line of lines) {
     const groups = SIGNATURE_LINE.exec(line)?.groups;
     const bytes = groups === undefined ? undefined : parseBase64(groups['value'] ?? '');
-    if (bytes === undefined || bytes.length < 5) throw new NoteError('the note has a malformed signature line');
+    if (bytes === undefined || bytes.length < 5)
+      throw new NoteError('the note has a malformed signature line');
     const id = Buffer.from(bytes).readUInt32BE(0);
     if (groups?.['name'] !== verifier.name || id !== verifier.keyId) continue;
     if (!verifier.verify(text, bytes.subarray(4))) throw new NoteError('the signature is wrong');
     signed = true;
   }
-  if (!signed) throw new NoteError(`there is no signature by the key ${verifier.name}+${hex(verifier.keyId)}`);
+  if (!signed)
+    throw new NoteError(`there is no signature by the key ${verifier.name}+${hex(verifier.keyId)}`);
   return text;
 }
 
@@ -95,9 +99,14 @@ export class NoteError extends Error {
   override readonly name = 'NoteError';
 }
 
-// biome-ignore format: one expression
 const isNoteText = (text: string): boolean =>
-  text.endsWith('\n') && text.isWellFormed() && !text.includes('\ufffd') && ![...text].some((each) => each < ' ' && each !== '\n');
+  text.endsWith('\n') && text.isWellFormed() && !text.includes('\ufffd') && !hasControl(text);
+
+/** Anything below U+0020 but a newline. */
+function hasControl(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) < 32 && text[at] !== '\n') return true;
+  return false;
+}
 
 const hex = (id: number): string => id.toString(16).padStart(8, '0');
 

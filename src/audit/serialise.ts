@@ -35,8 +35,14 @@ export function parseEntry(bytes: Uint8Array): Entry | undefined {
 }
 
 /** What pairs starts with ends, read without parsing: the keys in front have fixed lengths. */
-export function phaseOf(bytes: Uint8Array): { readonly kind: Entry['phase']; readonly id: string; readonly of?: string } {
-  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, 160)).toString('latin1');
+export function phaseOf(bytes: Uint8Array): {
+  readonly kind: Entry['phase'];
+  readonly id: string;
+  readonly of?: string;
+} {
+  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, 160)).toString(
+    'latin1',
+  );
   const [, id = '', phase = 'single', of] = HEAD.exec(head) ?? [];
   return { kind: phase as Entry['phase'], id, ...(of !== undefined && { of }) };
 }
@@ -44,10 +50,15 @@ export function phaseOf(bytes: Uint8Array): { readonly kind: Entry['phase']; rea
 const HEAD = /^\{"v":1,"id":"([^"]*)","time":"[^"]*","phase":"(single|start|end)"(?:,"of":"([^"]*)")?/;
 
 function object<T>(fields: Fields<T>): Writer {
-  const rows = Object.entries<Writer>(fields).map(([name, writer]) => ({ name, writer, prefix: `"${name}":` }));
+  const rows = Object.entries<Writer>(fields).map(([name, writer]) => ({
+    name,
+    writer,
+    prefix: `"${name}":`,
+  }));
   const known = new Set(Object.keys(fields));
   return (value, path) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse(path, 'is not an object');
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw refuse(path, 'is not an object');
     for (const key of Object.keys(value)) {
       if (!known.has(key)) throw refuse(`${path}.${key}`, 'is not a field of an entry');
     }
@@ -84,7 +95,8 @@ const natural: Writer = (value, path) => {
 };
 
 const detail: Writer = (value, path) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse(path, 'is not an object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw refuse(path, 'is not an object');
   const rows = Object.entries(value).filter(([, member]) => member !== undefined);
   if (rows.length > DETAIL_KEYS_MAX) throw refuse(path, `has more than ${DETAIL_KEYS_MAX} members`);
   const members = rows.map(([name, member]: [string, unknown]) => {
@@ -131,8 +143,12 @@ const write = (entry: Entry): string => ENTRY(entry, 'entry') ?? '';
 const UNPRINTABLE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g;
 
 function quote(value: string, unitsMax: number): string {
-  const cut = value.length > unitsMax ? `${value.slice(0, unitsMax - 1).replace(/[\ud800-\udbff]$/, '')}…` : value;
-  return JSON.stringify(cut).replace(UNPRINTABLE, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const cut =
+    value.length > unitsMax ? `${value.slice(0, unitsMax - 1).replace(/[\ud800-\udbff]$/, '')}…` : value;
+  return JSON.stringify(cut).replace(
+    UNPRINTABLE,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 function fits(text: string): boolean {
@@ -142,7 +158,9 @@ function fits(text: string): boolean {
 function shorten(detail: NonNullable<Entry['detail']>): NonNullable<Entry['detail']> {
   const rows = Object.entries(detail)
     .slice(0, 16)
-    .map(([name, value]) => [name.slice(0, 64), typeof value === 'string' ? value.slice(0, 64) : value] as const);
+    .map(
+      ([name, value]) => [name.slice(0, 64), typeof value === 'string' ? value.slice(0, 64) : value] as const,
+    );
   return { ...Object.fromEntries(rows), truncated: true };
 }
 

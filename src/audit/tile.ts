@@ -48,7 +48,8 @@ export function parseTile(bytes: Uint8Array, width: number): readonly Uint8Array
 export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(
     entries.flatMap((entry) => {
-      if (entry.length === 0 || entry.length > ENTRY_BYTES_MAX) throw new RangeError('an entry has 1 to 65535 bytes');
+      if (entry.length === 0 || entry.length > ENTRY_BYTES_MAX)
+        throw new RangeError('an entry has 1 to 65535 bytes');
       const prefix = Buffer.alloc(2);
       prefix.writeUInt16BE(entry.length);
       return [prefix, entry];
@@ -57,7 +58,10 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
 }
 
 /** The entries up to the first that is cut short, and whether they are all there is. */
-export function parseBundle(bytes: Uint8Array): { readonly entries: readonly Uint8Array[]; readonly whole: boolean } {
+export function parseBundle(bytes: Uint8Array): {
+  readonly entries: readonly Uint8Array[];
+  readonly whole: boolean;
+} {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const entries: Uint8Array[] = [];
   let offset = 0;

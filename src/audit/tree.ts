@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** The Merkle tree of RFC 6962 section 2.1 over SHA-256. Bytes in, bytes out; sizes are safe integers. */
 
@@ -8,14 +8,26 @@ export const HASH_BYTES = 32;
 export const EMPTY_ROOT: Uint8Array = hash('sha256', '', 'buffer');
 
 const LEAF = Buffer.from([0]);
-const NODE = Buffer.from([1]);
 
 export function leafHash(entry: Uint8Array): Uint8Array {
-  return createHash('sha256').update(LEAF).update(entry).digest();
+  return hash('sha256', Buffer.concat([LEAF, entry]), 'buffer');
+}
+
+/**
+ * The leaf hash of `bytes[start:end]`, without a copy: overwrites the byte before `start`, which in a record and in a
+ * bundle belongs to the length.
+ */
+export function leafHashInPlace(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  bytes[start - 1] = 0;
+  return hash('sha256', bytes.subarray(start - 1, end), 'buffer');
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return hash('sha256', Buffer.concat([NODE, left, right]), 'buffer');
+  const bytes = Buffer.allocUnsafe(1 + 2 * HASH_BYTES);
+  bytes[0] = 1;
+  bytes.set(left, 1);
+  bytes.set(right, 1 + HASH_BYTES);
+  return hash('sha256', bytes, 'buffer');
 }
 
 /**
@@ -48,7 +60,8 @@ export function createRange(): Range {
     size: () => size,
     append(leaf) {
       let node = leaf;
-      for (let rest = size; rest % 2 === 1; rest = (rest - 1) / 2) node = nodeHash(stack.pop() as Uint8Array, node);
+      for (let rest = size; rest % 2 === 1; rest = (rest - 1) / 2)
+        node = nodeHash(stack.pop() as Uint8Array, node);
       stack.push(node);
       size++;
     },
@@ -70,7 +83,8 @@ export function rangeHash(start: number, end: number, subtree: Subtree): Uint8Ar
 
 /** PATH(index, D[0:size]) of RFC 6962 section 2.1.1, from the leaf upwards. */
 export function inclusionProof(index: number, size: number, subtree: Subtree): readonly Uint8Array[] {
-  if (!isSize(index) || !isSize(size) || index >= size) throw new RangeError(`no entry ${index} in a tree of ${size}`);
+  if (!isSize(index) || !isSize(size) || index >= size)
+    throw new RangeError(`no entry ${index} in a tree of ${size}`);
   const path: Uint8Array[] = [];
   let start = 0;
   let end = size;

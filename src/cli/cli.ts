@@ -8,6 +8,8 @@ import { addKeepCommands } from './commands/keep.ts';
 import { addKeyCommands } from './commands/api-keys.ts';
 import { addModelCommands } from './commands/models.ts';
 import { addPolicyCommands } from './commands/policy.ts';
+import { addPredictCommand } from './commands/predict.ts';
+import { addProjectCommands } from './commands/projects.ts';
 import { addUserCommands } from './commands/users.ts';
 import { createContext, type GlobalOptions } from './context.ts';
 import { EXIT, reportOf } from './failure.ts';
@@ -48,7 +50,9 @@ export function createCli({ access, io, version }: CliParts): Cli {
   addKeyCommands(program, context);
   addPolicyCommands(program, context);
   addAccessCommands(program, context);
+  addProjectCommands(program, context);
   addModelCommands(program, context);
+  addPredictCommand(program, context);
   addAuditCommands(program, context);
   addConfigCommands(program, context);
 
@@ -77,7 +81,10 @@ function createProgram(io: CliIo, version: string): Command {
       'Modelkeep serves machine-learning models behind authentication, authorization, encryption and a tamper-evident audit log.',
     )
     .option('--home <dir>', 'directory of the keep (default: MODELKEEP_HOME, else ./keep)')
-    .option('--server <url>', 'a running server elsewhere: https, or http on this machine')
+    .option(
+      '--server <url>',
+      'a running server elsewhere: https, or http on this machine (default: MODELKEEP_SERVER)',
+    )
     .option('--json', 'print results as JSON')
     .version(version, '-V, --version', 'print the version')
     .helpCommand('help [command]', 'show the manual of a command')

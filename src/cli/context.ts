@@ -10,14 +10,15 @@ export interface CommandContext {
   readonly access: KeepAccess;
   readonly output: Output;
   /** The keep that `--home` or the environment names; absolute. */
-  home(): string;
+  readonly home: () => string;
   /** What `--home` or the environment says, if either does. */
-  namedHome(): string | undefined;
-  server(): string | undefined;
+  readonly namedHome: () => string | undefined;
+  /** The server that `--server` or the environment names. */
+  readonly server: () => string | undefined;
   /** Runs `work` with a client to the keep, and closes it. */
-  withKeep<T>(work: (client: KeepClient) => Promise<T>): Promise<T>;
+  readonly withKeep: <T>(work: (client: KeepClient) => Promise<T>) => Promise<T>;
   /** The exit code of a command that ends well but has bad news. */
-  exitWith(code: number): void;
+  readonly exitWith: (code: number) => void;
 }
 
 export interface GlobalOptions {
@@ -28,19 +29,21 @@ export interface GlobalOptions {
 
 export function createContext(
   program: Command,
-  { access, io, exitWith }: { access: KeepAccess; io: CliIo; exitWith(code: number): void },
+  { access, io, exitWith }: Pick<CommandContext, 'access' | 'io' | 'exitWith'>,
 ): CommandContext {
   const options = (): GlobalOptions => program.opts<GlobalOptions>();
   const home = (): string => homeOf(options().home, io.environment);
+  const server = (): string | undefined =>
+    options().server ?? (io.environment['MODELKEEP_SERVER'] || undefined);
   return {
     io,
     access,
     output: createOutput(io, () => options().json === true),
     home,
     namedHome: () => ((options().home ?? io.environment['MODELKEEP_HOME'] ?? '') === '' ? undefined : home()),
-    server: () => options().server,
+    server,
     async withKeep(work) {
-      const client = await connect({ home: home(), server: options().server }, access, io);
+      const client = await connect({ home: home(), server: server() }, access, io);
       try {
         return await work(client);
       } finally {

@@ -40,7 +40,8 @@ export function reportOf(error: unknown): FailureReport {
     return { message: error.message, hint: error.hint, exitCode: error.exitCode };
   if (error instanceof ApiFailure) return reportOfApi(error);
   if (isProblem(error)) {
-    return { message: error.detail, code: error.code, exitCode: exitCodeOf(error.status, error.code) };
+    const { title, detail, code, status, members } = error;
+    return { message: withList(detail, { ...members, title }), code, exitCode: exitCodeOf(status, code) };
   }
   if (error instanceof CommanderError) {
     return { message: error.message, exitCode: error.exitCode === 0 ? EXIT.ok : EXIT.usage };
@@ -58,15 +59,28 @@ export function reportOf(error: unknown): FailureReport {
 
 function reportOfApi({ status, problem, message }: ApiFailure): FailureReport {
   const code = problem.code;
-  const issues = problem['issues'] ?? problem['errors'];
-  const listed = Array.isArray(issues) ? issues.map(String) : [];
   return {
-    message: [message, ...listed].join('\n  '),
+    message: withList(message, problem),
     code,
     hint:
       status === 401 ? 'set MODELKEEP_API_KEY, or MODELKEEP_USER with MODELKEEP_PASSWORD_FILE' : undefined,
     exitCode: exitCodeOf(status, code ?? ''),
   };
+}
+
+/** A problem that found several things at once lists them in one member, and its detail may join them: one a line. */
+function withList(detail: string, members: Readonly<Record<string, unknown>>): string {
+  const list = ['violations', 'issues', 'errors'].map((name) => members[name]).find(Array.isArray);
+  if (list === undefined) return detail;
+  const items = (list as readonly unknown[]).map((item) =>
+    typeof item === 'string' ? item : JSON.stringify(item),
+  );
+  const intro = detail === items.join('; ') ? titleOf(members) : detail;
+  return [intro, ...items].join('\n  ');
+}
+
+function titleOf({ title }: Readonly<Record<string, unknown>>): string {
+  return typeof title === 'string' ? title : 'several things are wrong';
 }
 
 /** Damage that a check found is a failed verification, wherever the check ran. */

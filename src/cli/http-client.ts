@@ -88,7 +88,7 @@ function open(endpoint: Endpoint, call: KeepCall): ClientRequest {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(call.query ?? {}))
     if (value !== undefined) query.set(name, value);
-  const path = query.size === 0 ? call.path : `${call.path}?${query}`;
+  const path = query.size === 0 ? call.path : `${call.path}?${query.toString()}`;
   const headers: Record<string, string> = { accept: 'application/json, application/problem+json' };
   const options: RequestOptions = { method: call.method, headers, timeout: IDLE_MS_MAX };
   if (call.stream !== undefined) headers['content-type'] = call.contentType ?? 'application/octet-stream';

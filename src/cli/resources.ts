@@ -4,6 +4,7 @@ import { usage } from './failure.ts';
  * The rows of a list answer: the API answers `{ "users": [ … ] }`, with a cursor beside it where there are pages.
  * An answer without the member is from something that is not a Modelkeep server.
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- what the API answers is typed where it is read
 export function itemsOf<Row>(answer: unknown, member: string): readonly Row[] {
   const rows =
     typeof answer === 'object' && answer !== null ? (answer as Record<string, unknown>)[member] : undefined;
@@ -28,6 +29,13 @@ export function parseModelName(text: string): ModelName {
     );
   }
   return { project: match?.[1] ?? 'default', model, version: match?.[3] };
+}
+
+/** The name of a model as a whole. */
+export function withoutVersion(text: string): ModelName {
+  const name = parseModelName(text);
+  if (name.version !== undefined) throw usage(`${text} names a version; name the model alone`);
+  return name;
 }
 
 /** A whole number of at least 1. */

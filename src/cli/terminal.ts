@@ -8,11 +8,21 @@ import type { CliIo, Prompt } from './io.ts';
 
 type ProcessStreams = Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr' | 'once'>;
 
-/** The process as commands see it. The first SIGINT or SIGTERM interrupts; a second one kills, as ever. */
+/** The process as commands see it. */
 export function createTerminal(process: ProcessStreams, environment: CliIo['environment']): CliIo {
   const { stdin, stdout, stderr } = process;
-  const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort(signal));
+  let interruption: AbortController | undefined;
+  // Signals are caught from the moment that a command looks at `interrupted`, once each: before that, and on the second
+  // one, they kill, as ever.
+  const interrupted = (): AbortSignal => {
+    if (interruption === undefined) {
+      const controller = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const)
+        process.once(signal, () => controller.abort(signal));
+      interruption = controller;
+    }
+    return interruption.signal;
+  };
   return {
     stdin,
     stdout,
@@ -24,8 +34,10 @@ export function createTerminal(process: ProcessStreams, environment: CliIo['envi
     environment,
     clock: systemClock,
     prompt: createPrompt(),
-    wait: (ms) => waitUnless(ms, interruption.signal),
-    interrupted: interruption.signal,
+    wait: (ms) => waitUnless(ms, interrupted()),
+    get interrupted() {
+      return interrupted();
+    },
   };
 }
 

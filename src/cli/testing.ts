@@ -56,7 +56,7 @@ export function createTestIo(options: TestIoOptions = {}): TestIo {
   };
 }
 
-function collector(): { stream: Writable; text(): string } {
+function collector(): { stream: Writable; text: () => string } {
   const chunks: Buffer[] = [];
   const stream = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -76,10 +76,14 @@ export interface SeenCall extends Omit<KeepCall, 'stream'> {
 /** A keep that answers what the test says; `undefined` for an answer without a body, `ApiFailure` for a refusal. */
 export type Answers = (call: SeenCall) => unknown;
 
-export function createFakeAccess(answers: Answers): KeepAccess & { readonly calls: SeenCall[]; open: number } {
+export function createFakeAccess(
+  answers: Answers,
+): KeepAccess & { readonly calls: SeenCall[]; open: number } {
   const calls: SeenCall[] = [];
   const see = async ({ stream, ...call }: KeepCall): Promise<unknown> => {
-    const query = Object.fromEntries(Object.entries(call.query ?? {}).filter(([, value]) => value !== undefined));
+    const query = Object.fromEntries(
+      Object.entries(call.query ?? {}).filter(([, value]) => value !== undefined),
+    );
     const seen: SeenCall = {
       ...call,
       ...(call.query === undefined ? {} : { query }),

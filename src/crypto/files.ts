@@ -17,7 +17,7 @@ export interface FileTransfer {
 }
 
 /** Pieces of this size keep the threads of the file system and the cipher busy at once; memory stays flat. */
-const READ_BYTES = 512 * 1024;
+const READ_BYTES = 1024 * 1024;
 
 /** Encrypts to an age file. See `transformFile` for what is written where. */
 export function encryptFile(options: FileTransfer & Sealing & { readonly armor?: boolean }): Promise<void> {
@@ -91,16 +91,21 @@ async function* watched(
   count: (done: number) => void,
 ): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => {});
-  const onAbort = (): void => aborted.reject(signal?.reason);
+  // Not Promise.race with one promise for the abort: that would keep every piece alive until the end.
+  let giveUp: ((reason: unknown) => void) | undefined;
+  const onAbort = (): void => giveUp?.(signal?.reason);
+  const next = (): Promise<IteratorResult<Uint8Array>> =>
+    new Promise((resolve, reject) => {
+      giveUp = reject;
+      iterator.next().then(resolve, reject);
+    });
   signal?.addEventListener('abort', onAbort, { once: true });
   let done = 0;
   let ended = false;
   try {
     for (;;) {
       signal?.throwIfAborted();
-      const step = await Promise.race([iterator.next(), aborted.promise]);
+      const step = await next();
       if (step.done === true) break;
       done += step.value.length;
       count(done);
@@ -119,12 +124,16 @@ async function writeStream(
   source: AsyncIterable<Uint8Array>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  // The callback of the write tells the error; without a listener the event that follows it would end the process.
+  const ignore = (): void => {};
+  output.on('error', ignore);
   for await (const piece of source) {
     signal?.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
       output.write(piece, (error) => (error ? reject(error) : resolve()));
     });
   }
+  output.off('error', ignore);
 }
 
 function unreadable(path: string, error: unknown): Error {

@@ -1,4 +1,9 @@
-/** Byte-stream helpers for the tests of this room. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+
+/** Helpers for the tests of this room. */
 
 /** Everything a stream yields, as one value. */
 export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
@@ -24,4 +29,11 @@ export async function* streamOf(
   size = Math.max(bytes.length, 1),
 ): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+/** A directory that is removed when the test ends. */
+export async function temporaryDirectory(t: TestContext): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'modelkeep-crypto-'));
+  t.after(() => rm(path, { recursive: true, force: true }));
+  return path;
 }

@@ -22,7 +22,11 @@ export function answerOf(reply: Reply, statusDefault: number): Answer {
   }
   const { body } = reply;
   if (body === undefined) return { status, headers, body: undefined };
-  if (body instanceof Uint8Array || isStream(body) || (typeof body === 'string' && 'content-type' in headers)) {
+  if (
+    body instanceof Uint8Array ||
+    isStream(body) ||
+    (typeof body === 'string' && 'content-type' in headers)
+  ) {
     headers['content-type'] ??= 'application/octet-stream';
     return { status, headers, body };
   }
@@ -34,9 +38,15 @@ export function answerOf(reply: Reply, statusDefault: number): Answer {
 
 /** A failure in RFC 9457 form, or in the form that the route's protocol brings. */
 export function answerToProblem(problem: Problem, requestId: string, form?: FailureForm): Answer {
-  const extra = Object.fromEntries(Object.entries(problem.headers).map(([name, value]) => [name.toLowerCase(), value]));
+  const extra = Object.fromEntries(
+    Object.entries(problem.headers).map(([name, value]) => [name.toLowerCase(), value]),
+  );
   if (form !== undefined) {
-    const { status, contentType, body } = form({ status: problem.status, code: problem.code, detail: problem.detail });
+    const { status, contentType, body } = form({
+      status: problem.status,
+      code: problem.code,
+      detail: problem.detail,
+    });
     return { status, headers: { ...extra, 'content-type': contentType }, body: bytesOf(body) };
   }
   return {
@@ -82,6 +92,7 @@ function bytesOf(body: unknown): Uint8Array | string | undefined {
   return JSON.stringify(body);
 }
 
-function isStream(body: unknown): body is AsyncIterable<unknown> {
+/** Claims that a body comes piece by piece. */
+export function isStream(body: unknown): body is AsyncIterable<unknown> {
   return typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
 }

@@ -35,7 +35,10 @@ export function checkMediaType(request: IncomingMessage, mediaType: string): voi
   const [type = '', ...parameters] = (request.headers['content-type'] ?? '').toLowerCase().split(';');
   const given = type.trim();
   const json = mediaType === 'application/json';
-  const fits = mediaType === '*/*' || given === mediaType || (json && /^application\/[a-z0-9.!#$&^_-]+\+json$/.test(given));
+  const fits =
+    mediaType === '*/*' ||
+    given === mediaType ||
+    (json && /^application\/[a-z0-9.!#$&^_-]+\+json$/.test(given));
   if (!fits) throw httpProblems.unsupported_media_type(`This route takes ${mediaType}; set content-type.`);
   for (const parameter of parameters) {
     const [name = '', value = ''] = parameter.trim().split('=');

@@ -39,7 +39,12 @@ export function compileRoute(route: Route): CompiledRoute {
   return {
     route,
     template: parseTemplate(route.path),
-    action: typeof route.audit === 'string' ? route.audit : 'permission' in guard ? guard.permission : 'http.unaudited',
+    action:
+      typeof route.audit === 'string'
+        ? route.audit
+        : 'permission' in guard
+          ? guard.permission
+          : 'http.unaudited',
     audited,
     effect,
     guard: compileGuard(route),

@@ -42,10 +42,8 @@ export interface Attempt {
   readonly authorization?: Secret<string>;
   readonly resource?: string;
   readonly permission?: string;
-  /** Wall time, milliseconds. */
+  /** Monotonic time at the end of the headers, milliseconds: for the latency. */
   readonly startedAt: number;
-  /** Monotonic time at the start, milliseconds, for the latency. */
-  readonly startedMonotonic: number;
 }
 
 export interface Source {

@@ -18,7 +18,6 @@ export interface HttpLimits {
   readonly keepAliveMs: number;
   /** Open connections per listener; more are dropped when they connect. */
   readonly connectionsMax: number;
-  readonly requestsPerConnectionMax: number;
   /** One segment of a path, decoded. */
   readonly paramCharsMax: number;
   readonly jsonDepthMax: number;
@@ -35,7 +34,6 @@ export const DEFAULT_LIMITS: HttpLimits = {
   handleMs: 60_000,
   keepAliveMs: 5_000,
   connectionsMax: 4096,
-  requestsPerConnectionMax: 10_000,
   paramCharsMax: 256,
   jsonDepthMax: 64,
 };

@@ -26,7 +26,12 @@ export function createMalformed(deps: MalformedDeps) {
   const { gate, log, clock, connections, metrics } = deps;
   const base = securityHeaders({ https: deps.https });
 
-  async function refuse(socket: Socket, problem: Problem, listener: ListenerKind, method: string): Promise<void> {
+  async function refuse(
+    socket: Socket,
+    problem: Problem,
+    listener: ListenerKind,
+    method: string,
+  ): Promise<void> {
     const attempt: Attempt = {
       requestId: newId('req', clock),
       method,
@@ -37,9 +42,9 @@ export function createMalformed(deps: MalformedDeps) {
         listener === 'tcp'
           ? { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
           : { address: listener, port: 0 },
-      startedAt: clock.now(),
-      startedMonotonic: clock.monotonic(),
+      startedAt: clock.monotonic(),
     };
+    socket.on('error', () => socket.destroy());
     metrics?.started();
     let sent = problem;
     const headers = [...base, ['x-request-id', attempt.requestId]];
@@ -48,17 +53,26 @@ export function createMalformed(deps: MalformedDeps) {
       const { index } = await gate.record(attempt, { ...outcome, failure: problem });
       headers.push(['audit-index', String(index)]);
     } catch (error) {
-      log.error('http.unrecorded', { requestId: attempt.requestId, error: error instanceof Error ? error : undefined });
-      sent = error instanceof Problem ? error : httpProblems.unrecorded('The audit log could not be written.');
+      log.error('http.unrecorded', {
+        requestId: attempt.requestId,
+        error: error instanceof Error ? error : undefined,
+      });
+      sent =
+        error instanceof Problem ? error : httpProblems.unrecorded('The audit log could not be written.');
     }
-    metrics?.finished(attempt, sent.status, (clock.monotonic() - attempt.startedMonotonic) / 1000);
+    metrics?.finished(attempt, sent.status, (clock.monotonic() - attempt.startedAt) / 1000);
     // Earlier requests on this connection still have answers to come, and bytes written now would land inside them.
     connections.whenIdle(socket, () => {
       if (!socket.writable) return socket.destroy();
       const body = JSON.stringify({ ...sent.toJSON(), requestId: attempt.requestId });
-      headers.push(['content-type', 'application/problem+json'], ['content-length', String(Buffer.byteLength(body))]);
+      headers.push(
+        ['content-type', 'application/problem+json'],
+        ['content-length', String(Buffer.byteLength(body))],
+      );
       const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-      socket.end(`HTTP/1.1 ${sent.status} ${REASON[sent.status] ?? 'Refused'}\r\n${lines}connection: close\r\n\r\n${body}`);
+      socket.end(
+        `HTTP/1.1 ${sent.status} ${REASON[sent.status] ?? 'Refused'}\r\n${lines}connection: close\r\n\r\n${body}`,
+      );
       socket.once('finish', () => socket.destroySoon());
       return socket.setTimeout(LINGER_MS, () => socket.destroy());
     });
@@ -66,8 +80,8 @@ export function createMalformed(deps: MalformedDeps) {
 
   return {
     /** For Node's `clientError`. */
-    onClientError(error: Error & { code?: string }, socket: Socket, listener: ListenerKind): void {
-      const problem = problemOf(error.code ?? '');
+    onClientError(failure: Error & { code?: string }, socket: Socket, listener: ListenerKind): void {
+      const problem = problemOf(failure.code ?? '');
       if (connections.breakBody(socket, problem)) return;
       // The peer vanished between requests: nothing was asked, so there is nothing to refuse.
       if (problem.code === httpProblems.client_gone.code) socket.destroy();
@@ -75,7 +89,9 @@ export function createMalformed(deps: MalformedDeps) {
     },
     /** For `CONNECT` and upgrades, which Node gives as a bare socket. */
     onTunnel(method: string, socket: Socket, listener: ListenerKind): void {
-      const problem = httpProblems.method_not_allowed('This server opens no tunnels.', { headers: { allow: 'GET, POST' } });
+      const problem = httpProblems.method_not_allowed('This server opens no tunnels.', {
+        headers: { allow: 'GET, POST' },
+      });
       refuse(socket, problem, listener, method).catch(() => socket.destroy());
     },
   };
@@ -93,7 +109,9 @@ const REASON: Readonly<Record<number, string>> = {
 function problemOf(code: string): Problem {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return httpProblems.headers_too_large('The request line and headers are larger than this server takes.');
+      return httpProblems.headers_too_large(
+        'The request line and headers are larger than this server takes.',
+      );
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return httpProblems.slow_request('The headers did not arrive in time.');
     case 'ECONNRESET':

@@ -3,7 +3,11 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 /** What the transport counts. Labels hold route templates only: a raw path would let a client create series. */
 export interface HttpMetrics {
   started(): void;
-  finished(attempt: { readonly method: string; readonly route: string }, status: number, seconds: number): void;
+  finished(
+    attempt: { readonly method: string; readonly route: string },
+    status: number,
+    seconds: number,
+  ): void;
   /** A connection beyond `connectionsMax` was dropped. */
   dropped(): void;
 }

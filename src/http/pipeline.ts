@@ -5,7 +5,7 @@ import type { Log } from '../kernel/log.ts';
 import type { Caller } from '../kernel/principal.ts';
 import { Problem } from '../kernel/problem.ts';
 import { Secret } from '../kernel/secret.ts';
-import { type Answer, answerOf, answerToProblem, discard, sendAnswer } from './answer.ts';
+import { type Answer, answerOf, answerToProblem, discard, isStream, sendAnswer } from './answer.ts';
 import { checkAnnouncedLength, checkMediaType, hasBody, limitStream, readBody } from './body.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { CompiledRoute } from './compiled-route.ts';
@@ -35,7 +35,12 @@ export interface PipelineDeps {
 
 export interface Pipeline {
   /** Answers one request. `route` is what the router found; the path is checked again here. Never rejects. */
-  run(route: CompiledRoute | undefined, request: IncomingMessage, response: ServerResponse, listener: ListenerKind): void;
+  run(
+    route: CompiledRoute | undefined,
+    request: IncomingMessage,
+    response: ServerResponse,
+    listener: ListenerKind,
+  ): void;
   /** From now on each answer closes its connection. */
   drain(): void;
   /** Resolves when no request is in flight. */
@@ -70,7 +75,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   /** Limits, identify, authorize, read, validate, begin, handle: in this order, and the first refusal ends it. */
   async function serve(exchange: Exchange): Promise<Reply> {
     const { attempt, request } = exchange;
-    checkHeaders(request.rawHeaders, request.headers, request.httpVersion);
+    checkHeaders(request.rawHeaders, request.headers, request.httpVersion, limits.headerCountMax);
     const target = parseTarget(request.url ?? '', limits.paramCharsMax);
     const found = exchange.route;
     let params = found && matchTemplate(found.template, target.segments);
@@ -92,7 +97,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       gate.authorize(exchange.caller as Caller, attempt.permission, attempt.resource);
     }
     const call = await readCall(exchange, found, params, target.query);
-    if (exchange.aborted !== undefined) throw httpProblems.client_gone('The connection closed before the work began.');
+    if (exchange.aborted !== undefined)
+      throw httpProblems.client_gone('The connection closed before the work began.');
     if (!found.effect) return await found.route.handle(call);
     exchange.startId = await gate.begin(attempt, exchange.caller);
     return await gate.effect(exchange.startId, async () => await found.route.handle(call));
@@ -117,7 +123,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       if (body.kind === 'json') bytes = await readBody(request, exchange, { bytesMax, ms: limits.bodyMs });
     }
     const parts: Part[] = [];
-    if (found.query !== undefined) parts.push({ name: 'query', value: parseQuery(rawQuery), schema: found.query });
+    if (found.query !== undefined)
+      parts.push({ name: 'query', value: parseQuery(rawQuery), schema: found.query });
     if (body.kind === 'json') {
       const value = bytes.length === 0 ? undefined : parseJsonBody(bytes, limits.jsonDepthMax);
       parts.push({ name: 'body', value, schema: body.schema });
@@ -144,8 +151,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         return headers;
       },
       get caller() {
-        if (exchange.caller === undefined) throw new TypeError('a public route has no caller');
-        return exchange.caller;
+        return callerOf(exchange);
       },
       requestId: attempt.requestId,
       source: attempt.source,
@@ -155,10 +161,11 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       note(facts) {
         const { detail } = exchange.facts;
         exchange.facts = { ...exchange.facts, ...facts };
-        if (detail && facts.detail) exchange.facts = { ...exchange.facts, detail: { ...detail, ...facts.detail } };
+        if (detail && facts.detail)
+          exchange.facts = { ...exchange.facts, detail: { ...detail, ...facts.detail } };
       },
       require(permission, scope) {
-        gate.authorize(this.caller, permission, scope);
+        gate.authorize(callerOf(exchange), permission, scope);
       },
     };
   }
@@ -168,7 +175,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     if (exchange.controller === undefined) {
       const controller = new AbortController();
       exchange.controller = controller;
-      const late = (): void => exchange.abort(httpProblems.deadline(`No answer within ${limits.handleMs} ms.`));
+      const late = (): void =>
+        exchange.abort(httpProblems.deadline(`No answer within ${limits.handleMs} ms.`));
       if (exchange.aborted === undefined) exchange.timer = setTimeout(late, limits.handleMs);
       else controller.abort(exchange.aborted.reason);
     }
@@ -205,15 +213,20 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         marks['audit-index'] = String(index);
       } catch (error) {
         discard(ready);
-        log.error('http.unrecorded', { requestId: attempt.requestId, route: attempt.route, error: asError(error) });
-        const problem = error instanceof Problem ? error : httpProblems.unrecorded('The audit log could not be written.');
+        log.error('http.unrecorded', {
+          requestId: attempt.requestId,
+          route: attempt.route,
+          error: asError(error),
+        });
+        const problem =
+          error instanceof Problem ? error : httpProblems.unrecorded('The audit log could not be written.');
         ready = answerToProblem(problem, attempt.requestId, exchange.route?.failure);
       }
     }
-    metrics?.finished(attempt, ready.status, (clock.monotonic() - attempt.startedMonotonic) / 1000);
+    metrics?.finished(attempt, ready.status, (clock.monotonic() - attempt.startedAt) / 1000);
     await send(exchange, ready, { ...base, ...ready.headers, ...marks });
     // The rest of a body that nobody wants: taken for a moment, so that the client reads the answer and not a reset.
-    if (!request.complete) {
+    if (attempt.listener !== 'in-process' && !request.complete) {
       const { socket } = request;
       const impatient = setTimeout(() => socket.destroy(), LINGER_MS);
       request.once('end', () => clearTimeout(impatient)).once('close', () => clearTimeout(impatient));
@@ -227,9 +240,19 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const unread = request.headers.expect !== undefined && !request.complete;
     if (draining || exchange.broken !== undefined || unread) headers['connection'] = 'close';
     try {
-      await sendAnswer(response, ready, headers, request.method === 'HEAD');
+      const sent = sendAnswer(response, ready, headers, request.method === 'HEAD');
+      // A client that stops reading its answer must not keep the connection for good.
+      const waits = response.writableLength > 0 || isStream(ready.body);
+      if (waits && attempt.listener !== 'in-process') {
+        response.setTimeout(limits.streamIdleMs, () => response.destroy());
+      }
+      await sent;
     } catch (error) {
-      log.warn('http.answer_broken', { requestId: attempt.requestId, route: attempt.route, error: asError(error) });
+      log.warn('http.answer_broken', {
+        requestId: attempt.requestId,
+        route: attempt.route,
+        error: asError(error),
+      });
       response.destroy();
     }
   }
@@ -239,9 +262,16 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const { requestId, route } = exchange.attempt;
     const reason = exchange.aborted?.reason;
     const problem = error instanceof Problem ? error : reason instanceof Problem ? reason : undefined;
+    // Headers that can be read in two ways leave no agreement on where the next request starts.
+    if (problem?.code === httpProblems.bad_headers.code) exchange.broken ??= problem;
     if (problem === undefined) log.error('http.failed', { requestId, route, error: asError(error) });
-    else if (problem.status >= 500) log.error('http.problem', { requestId, route, code: problem.code, error: problem });
-    return problem ?? httpProblems.internal('The server failed. The operator log has the cause.', { cause: error });
+    else if (problem !== error)
+      log.warn('http.stopped', { requestId, route, code: problem.code, error: asError(error) });
+    else if (problem.status >= 500)
+      log.error('http.problem', { requestId, route, code: problem.code, error: problem });
+    return (
+      problem ?? httpProblems.internal('The server failed. The operator log has the cause.', { cause: error })
+    );
   }
 
   function open(
@@ -263,8 +293,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         listener,
         source: sourceOf(request, listener, deps.clientAddress),
         ...(authorization !== undefined && { authorization: new Secret(authorization) }),
-        startedAt: clock.now(),
-        startedMonotonic: clock.monotonic(),
+        startedAt: clock.monotonic(),
       },
       caller: undefined,
       startId: undefined,
@@ -325,6 +354,11 @@ const LINGER_MS = 1_000;
 /** Failures of the guard: no or bad credential, no right, too many tries. */
 const DENIED: ReadonlySet<number> = new Set([401, 403, 429]);
 
+function callerOf({ caller }: Pick<Exchange, 'caller'>): Caller {
+  if (caller === undefined) throw new TypeError('a public route has no caller');
+  return caller;
+}
+
 /** Who asks gets 404 or 405 only after `identify`: the shape of the API is public, but probing it is an attempt. */
 function unmatched(table: readonly CompiledRoute[], segments: readonly string[]): Problem {
   const methods = new Set<string>();
@@ -338,7 +372,11 @@ function unmatched(table: readonly CompiledRoute[], segments: readonly string[])
   return httpProblems.method_not_allowed(`This path takes ${allow}.`, { headers: { allow } });
 }
 
-function sourceOf(request: IncomingMessage, listener: ListenerKind, clientAddress: ClientAddress): Attempt['source'] {
+function sourceOf(
+  request: IncomingMessage,
+  listener: ListenerKind,
+  clientAddress: ClientAddress,
+): Attempt['source'] {
   if (listener !== 'tcp') return { address: listener, port: 0 };
   const { remoteAddress = '', remotePort = 0 } = request.socket;
   const forwarded = request.headers['x-forwarded-for'];

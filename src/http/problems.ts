@@ -29,12 +29,12 @@ export const httpProblems = defineProblems('http', {
   headers_too_large: {
     status: 431,
     title: 'The headers are too large',
-    help: 'Send fewer or shorter headers, or raise `limits.headerBytes`.',
+    help: 'Send fewer or shorter headers, or raise `limits.headerBytesMax` or `limits.headerCountMax`.',
   },
   slow_request: {
     status: 408,
     title: 'The request took too long to arrive',
-    help: 'Headers and body have a deadline (`limits.headersSeconds`, `limits.bodySeconds`). Send again, faster or smaller.',
+    help: 'Headers and body have a deadline (`limits.headersMs`, `limits.bodyMs`). Send again, faster or smaller.',
   },
   not_found: {
     status: 404,
@@ -49,7 +49,7 @@ export const httpProblems = defineProblems('http', {
   body_too_large: {
     status: 413,
     title: 'The body is too large',
-    help: 'The body is larger than this route takes (`limits.bodyBytes` for JSON). Send less, or raise the limit.',
+    help: 'The body is larger than this route takes (`limits.bodyBytesMax` for JSON). Send less, or raise the limit.',
   },
   body_refused: {
     status: 400,
@@ -84,7 +84,7 @@ export const httpProblems = defineProblems('http', {
   deadline: {
     status: 504,
     title: 'The answer took too long',
-    help: 'The work did not finish within `limits.handleSeconds` and was told to stop.',
+    help: 'The work did not finish within `limits.handleMs` and was told to stop.',
   },
   unrecorded: {
     status: 503,
@@ -99,6 +99,6 @@ export const httpProblems = defineProblems('http', {
   cannot_listen: {
     status: 500,
     title: 'The server cannot listen',
-    help: 'The address is in use, not of this machine, or not permitted. Choose another with `--host`, `--port` or `listen`.',
+    help: 'The address is in use, not of this machine, or not permitted. Choose another with `--host`, `--port`.',
   },
 });

@@ -95,7 +95,11 @@ export interface Reply {
 }
 
 /** How a protocol writes a failure: the Problem comes in, status and body go out. */
-export type FailureForm = (problem: { readonly status: number; readonly code: string; readonly detail: string }) => {
+export type FailureForm = (problem: {
+  readonly status: number;
+  readonly code: string;
+  readonly detail: string;
+}) => {
   readonly status: number;
   readonly contentType: string;
   readonly body: unknown;

@@ -2,7 +2,7 @@ import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import http, { IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import Fastify, { type HTTPMethods } from 'fastify';
 import type { Clock } from '../kernel/clock.ts';
@@ -85,7 +85,11 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   const malformed = createMalformed(shared);
   const listenerOf = new WeakMap<IncomingMessage, ListenerKind>();
 
-  const run = (route: CompiledRoute | undefined, request: IncomingMessage, response: ServerResponse): void => {
+  const run = (
+    route: CompiledRoute | undefined,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): void => {
     const listener = listenerOf.get(request);
     if (listener !== undefined) pipeline.run(route, request, response, listener);
     // In-process callers may be trusted, so a request from a socket must never be taken for one.
@@ -116,13 +120,19 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     const server =
       tls !== undefined && kind === 'tcp'
         ? https.createServer(
-            { ...settings, cert: tls.cert, key: tls.key.reveal(), minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] },
+            {
+              ...settings,
+              cert: tls.cert,
+              key: tls.key.reveal(),
+              minVersion: 'TLSv1.2',
+              ALPNProtocols: ['http/1.1'],
+            },
             onRequest,
           )
         : http.createServer(settings, onRequest);
-    server.maxHeadersCount = limits.headerCountMax;
+    // Node would drop the surplus in silence; the pipeline refuses it instead.
+    server.maxHeadersCount = 0;
     server.maxConnections = limits.connectionsMax;
-    server.maxRequestsPerSocket = limits.requestsPerConnectionMax;
     server.on('checkContinue', onRequest).on('checkExpectation', onRequest);
     server.on('clientError', (error, socket) => malformed.onClientError(error, socket as Socket, kind));
     server.on('connect', (_request, socket) => malformed.onTunnel('CONNECT', socket as Socket, kind));
@@ -143,7 +153,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     },
     addresses: () => servers.map(({ address }) => address),
     async inject({ method, url, headers = {}, body }) {
-      const payload = body instanceof Uint8Array ? Buffer.from(body.buffer, body.byteOffset, body.byteLength) : body;
+      const payload =
+        body instanceof Uint8Array ? Buffer.from(body.buffer, body.byteOffset, body.byteLength) : body;
       const response = await app.inject({
         method: method as 'GET',
         url,
@@ -158,18 +169,17 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     },
     async close(deadlineMs = 10_000) {
       pipeline.drain();
-      const closed = servers.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve())));
+      const closed = servers.map(
+        ({ server }) => new Promise<void>((resolve) => server.close(() => resolve())),
+      );
       for (const { server } of servers) server.closeIdleConnections();
       let aborted = 0;
       if (!(await within(pipeline.idle(), deadlineMs))) {
         aborted = pipeline.abort(httpProblems.deadline('The server is stopping.'));
         await within(pipeline.idle(), ABORT_GRACE_MS);
       }
-      // What is left is idle, or has had its time.
-      for (const { server } of servers) {
-        if (aborted === 0) server.closeIdleConnections();
-      }
-      await within(Promise.all(closed), aborted === 0 ? LINGER_MS : 0);
+      await within(Promise.all(closed), LINGER_MS);
+      // What is left has had its time.
       for (const { server } of servers) server.closeAllConnections();
       await Promise.all(closed);
       servers.length = 0;

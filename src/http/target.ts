@@ -12,7 +12,7 @@ export interface Target {
 // Letters, digits and the punctuation that needs no thought: nearly every target is only this.
 const PLAIN_SEGMENT = /^[A-Za-z0-9_:@~-][A-Za-z0-9._:@~-]*$/;
 const ENCODED = /%(?![0-9a-fA-F]{2})|%(?:2f|5c|00)/i;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+// oxlint-disable-next-line no-control-regex -- control characters are what is refused
 const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f\\/#?*]/;
 
 /** Throws `http.bad_path`. The message never quotes the path. */

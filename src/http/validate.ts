@@ -20,7 +20,10 @@ export function validate(parts: readonly Part[]): unknown[] {
     const result = schema.safeParse(value);
     if (result.success) return result.data;
     for (const issue of result.error.issues) {
-      const where = [name, ...issue.path.map((step) => String(step).replaceAll('~', '~0').replaceAll('/', '~1'))];
+      const where = [
+        name,
+        ...issue.path.map((step) => String(step).replaceAll('~', '~0').replaceAll('/', '~1')),
+      ];
       violations.push(`/${where.join('/')}: ${issue.message}`);
     }
     return undefined;
@@ -30,7 +33,8 @@ export function validate(parts: readonly Part[]): unknown[] {
 }
 
 function invalid(violations: readonly string[]): Problem {
-  const detail = violations.length === 1 ? (violations[0] as string) : `${violations.length} things are wrong.`;
+  const detail =
+    violations.length === 1 ? (violations[0] as string) : `${violations.length} things are wrong.`;
   return httpProblems.invalid(detail, { members: { violations: violations.slice(0, VIOLATIONS_MAX) } });
 }
 
@@ -40,6 +44,8 @@ export function parseJsonBody(bytes: Uint8Array, depthMax: number): unknown {
     return parseStrictJson(bytes, depthMax);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
-    throw httpProblems.malformed_json(`The body is refused: ${error.message}.`, { members: { offset: error.offset } });
+    throw httpProblems.malformed_json(`The body is refused: ${error.message}.`, {
+      members: { offset: error.offset },
+    });
   }
 }

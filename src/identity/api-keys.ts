@@ -88,6 +88,7 @@ export function createApiKeys({
   log: Log;
   isPermission: (text: string) => boolean;
 }): ApiKeys {
+  /** Time of last use of the keys whose use is neither in the directory nor written: one small set per request. */
   const uses = new Map<string, number>();
   let writtenAt = Number.NEGATIVE_INFINITY;
   let writing: Promise<void> = Promise.resolve();
@@ -97,6 +98,10 @@ export function createApiKeys({
     if (uses.size === 0) return writing;
     const batch = new Map(uses);
     uses.clear();
+    for (const [id, lastUsedAt] of batch) {
+      const key = directory.key(id);
+      if (key !== undefined) directory.putKey({ ...key, lastUsedAt });
+    }
     writtenAt = clock.monotonic();
     writing = directory
       .inTurn(() => store.touchKeys(batch))
@@ -106,14 +111,18 @@ export function createApiKeys({
     return writing;
   }
 
+  function view(key: ApiKeyRecord): ApiKey {
+    return { ...toApiKey(key), lastUsedAt: uses.get(key.id) ?? key.lastUsedAt };
+  }
+
   return {
     list: (ownerId) =>
       (ownerId === undefined ? directory.keys() : directory.keysOf(ownerId))
         .toSorted((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1))
-        .map(toApiKey),
+        .map(view),
     find(reference) {
       const key = directory.key(reference);
-      return key === undefined ? undefined : toApiKey(key);
+      return key === undefined ? undefined : view(key);
     },
     create: (request, createdBy) =>
       directory.inTurn(async () => {
@@ -145,16 +154,14 @@ export function createApiKeys({
       directory.inTurn(async () => {
         const key = directory.key(reference);
         if (key === undefined) throw identityProblems.not_found('there is no such API key');
-        if (key.revokedAt !== null) return toApiKey(key);
+        if (key.revokedAt !== null) return view(key);
         const revoked = { ...key, revokedAt: clock.now() };
         await store.revokeKey(key.id, revoked.revokedAt);
         directory.putKey(revoked);
-        return toApiKey(revoked);
+        return view(revoked);
       }),
     used(key) {
-      const now = clock.now();
-      directory.putKey({ ...key, lastUsedAt: now });
-      uses.set(key.id, now);
+      uses.set(key.id, clock.now());
       if (clock.monotonic() - writtenAt >= USES_WRITTEN_EVERY_MS) void flush();
     },
     flush,

@@ -56,12 +56,10 @@ export function createPrincipals(
       return record === undefined ? undefined : toAccount(record);
     },
     get: (reference) => toAccount(requireRecord(directory, kind, reference)),
-    create: (request) =>
-      insert(
-        store,
-        directory,
-        newRecord({ ...request, kind, id: newPrincipalId(kind, clock), password: null }, clock),
-      ),
+    async create(request) {
+      const id = newPrincipalId(kind, clock);
+      return insert(store, directory, newRecord({ ...request, kind, id, password: null }, clock));
+    },
     update: (reference, change) =>
       directory.inTurn(async () => {
         const before = requireRecord(directory, kind, reference);

@@ -17,7 +17,7 @@ import {
   setup,
 } from './requests.ts';
 import type { Identity } from './service.ts';
-import { account, apiKey, grant, keyViewOf, viewOf, whoami } from './views.ts';
+import { account, apiKey, keyViewOf, viewOf, whoami } from './views.ts';
 
 const USERS = '/users';
 const SERVICE_ACCOUNTS = '/service-accounts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { JsonError } from './canonical-json.ts';
 import { parseStrictJson, parseStrictJsonText } from './strict-json.ts';
 
@@ -51,11 +51,15 @@ describe('parseStrictJson', () => {
     const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
     assert.ok(Array.isArray(parseStrictJsonText(nested(64))));
     assert.throws(() => parseStrictJsonText(nested(65)), { message: /nested too deeply at offset 64/ });
-    assert.throws(() => parseStrictJsonText('{"a":{"b":[]}}', 2), { message: /nested too deeply at offset 10/ });
+    assert.throws(() => parseStrictJsonText('{"a":{"b":[]}}', 2), {
+      message: /nested too deeply at offset 10/,
+    });
   });
 
   it('refuses a million brackets quickly instead of overflowing the stack', () => {
-    assert.throws(() => parseStrictJsonText('['.repeat(1_000_000)), { message: /nested too deeply at offset 64/ });
+    assert.throws(() => parseStrictJsonText('['.repeat(1_000_000)), {
+      message: /nested too deeply at offset 64/,
+    });
   });
 
   it('refuses bad UTF-8 at its offset, and takes a real replacement character', () => {
@@ -92,7 +96,10 @@ describe('parseStrictJson', () => {
   });
 
   it('accepts a mutated text only if JSON.parse does, with the same value', () => {
-    const mutation = fc.tuple(fc.nat(60), fc.constantFrom('', '"', '{', '}', '[', ']', ',', ':', '\\', '0', 'é'));
+    const mutation = fc.tuple(
+      fc.nat(60),
+      fc.constantFrom('', '"', '{', '}', '[', ']', ',', ':', '\\', '0', 'é'),
+    );
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 3 }), mutation, (value, [at, insert]) => {
         const whole = JSON.stringify(value);

@@ -92,7 +92,8 @@ function readValue(text: string, at: number, depthLeft: number): number {
     return char === '{' ? readObject(text, at, depthLeft - 1) : readArray(text, at, depthLeft - 1);
   }
   if (char === '"') return readString(text, at);
-  for (const literal of ['true', 'false', 'null']) if (text.startsWith(literal, at)) return at + literal.length;
+  for (const literal of ['true', 'false', 'null'])
+    if (text.startsWith(literal, at)) return at + literal.length;
   return readNumber(text, at);
 }
 
@@ -165,7 +166,10 @@ function skipSpace(text: string, start: number): number {
 }
 
 function unexpected(text: string, at: number, wanted: string): JsonError {
-  return new JsonError(at >= text.length ? `the text ends where ${wanted} belongs` : `expected ${wanted}`, at);
+  return new JsonError(
+    at >= text.length ? `the text ends where ${wanted} belongs` : `expected ${wanted}`,
+    at,
+  );
 }
 
 /** The lossy decoder put U+FFFD at the first bad byte; a U+FFFD that the text really holds is spelt EF BF BD. */
@@ -173,7 +177,8 @@ function offsetOfBadUtf8(bytes: Uint8Array, lossy: string): number {
   let byte = 0;
   for (let at = 0; at < lossy.length; ) {
     const code = lossy.codePointAt(at) as number;
-    if (code === 0xfffd && !(bytes[byte] === 0xef && bytes[byte + 1] === 0xbf && bytes[byte + 2] === 0xbd)) return at;
+    if (code === 0xfffd && !(bytes[byte] === 0xef && bytes[byte + 1] === 0xbf && bytes[byte + 2] === 0xbd))
+      return at;
     byte += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     at += code < 0x10000 ? 1 : 2;
   }

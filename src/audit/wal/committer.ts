@@ -1,7 +1,6 @@
-import { hash } from 'node:crypto';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { HASH_BYTES } from '../tree.ts';
+import { HASH_BYTES, leafHashInPlace } from '../tree.ts';
 import type { WalFiles } from './files.ts';
 import { RECORD_OVERHEAD, type Segment, segmentAt } from './segment.ts';
 
@@ -56,10 +55,12 @@ export function createCommitter({ directory, first, files, segmentBytes }: Commi
       files.close(fd);
       begin();
     }
-    const leaves = Buffer.allocUnsafe(texts.length * HASH_BYTES);
+    // Not from Node's pool: posting a view posts all that it is a view of.
+    const leaves = new Uint8Array(texts.length * HASH_BYTES);
     const length = encode(texts, leaves);
     const count = files.write(fd, buffer.subarray(0, length));
-    if (count !== length) throw new Error(`${segment.file}: ${count} of ${length} bytes were written; is the disk full?`);
+    if (count !== length)
+      throw new Error(`${segment.file}: ${count} of ${length} bytes were written; is the disk full?`);
     files.sync(fd);
     check();
     written += length;
@@ -68,19 +69,18 @@ export function createCommitter({ directory, first, files, segmentBytes }: Commi
   }
 
   function check(): void {
-    if (!files.isAt(fd, segment.path)) throw new Error(`${segment.file} was removed, replaced or renamed while in use`);
+    if (!files.isAt(fd, segment.path))
+      throw new Error(`${segment.file} was removed, replaced or renamed while in use`);
   }
 
-  function encode(texts: readonly string[], leaves: Buffer): number {
+  function encode(texts: readonly string[], leaves: Uint8Array): number {
     let end = 0;
     texts.forEach((text, at) => {
       // A UTF-16 unit is at most three bytes of UTF-8.
       reserve(end, text.length * 3 + RECORD_OVERHEAD);
       const length = buffer.write(text, end + 2);
       const last = end + 2 + length;
-      // RFC 6962 hashes a zero byte and the entry: the second byte of the length is that byte until it is needed.
-      buffer[end + 1] = 0;
-      leaves.set(hash('sha256', buffer.subarray(end + 1, last), 'buffer'), at * HASH_BYTES);
+      leaves.set(leafHashInPlace(buffer, end + 2, last), at * HASH_BYTES);
       buffer.writeUInt16BE(length, end);
       buffer.writeUInt32BE(crc32(buffer.subarray(end, last)), last);
       end = last + 4;

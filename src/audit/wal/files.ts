@@ -1,26 +1,18 @@
-import {
-  closeSync,
-  fdatasyncSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 
 /** What the committer asks of a file system; a test puts a failing one in its place. Every call may throw. */
 export interface WalFiles {
   /** Creates the file, or opens it if it is there, for appending; mode 0600. */
-  open(path: string): number;
+  readonly open: (path: string) => number;
   /** Number of bytes written, which a full disk makes smaller than asked without any error. */
-  write(fd: number, bytes: Uint8Array): number;
+  readonly write: (fd: number, bytes: Uint8Array) => number;
   /** When it returns, the bytes are on the disk. */
-  sync(fd: number): void;
-  syncDirectory(path: string): void;
-  close(fd: number): void;
-  size(fd: number): number;
+  readonly sync: (fd: number) => void;
+  readonly syncDirectory: (path: string) => void;
+  readonly close: (fd: number) => void;
+  readonly size: (fd: number) => number;
   /** Claims that the file is still the one under its path. */
-  isAt(fd: number, path: string): boolean;
+  readonly isAt: (fd: number, path: string) => boolean;
 }
 
 export const diskFiles: WalFiles = {

@@ -32,10 +32,11 @@ export function serveCommits(
   });
   return (request) => {
     if (committer === undefined) return;
-    const { commit, check, close } = committer;
-    if (request.kind === 'commit') attempt(() => answer({ kind: 'committed', leaves: commit(request.texts) }));
-    else if (request.kind === 'check') attempt(check);
-    else attempt(close);
+    const opened = committer;
+    if (request.kind === 'commit')
+      attempt(() => answer({ kind: 'committed', leaves: opened.commit(request.texts) }));
+    else if (request.kind === 'check') attempt(() => opened.check());
+    else attempt(() => opened.close());
   };
 
   function attempt(work: () => void): void {

@@ -9,7 +9,7 @@ if (parentPort !== null) {
   const { directory, first, segmentBytes, checkMs } = workerData as WriterData;
   const serve = serveCommits(
     () => createCommitter({ directory, first, files: diskFiles, segmentBytes }),
-    (answer) => port.postMessage(answer),
+    (answer) => port.postMessage(answer, []),
   );
   port.on('message', (request) => {
     serve(request);

@@ -24,7 +24,7 @@ export interface Written {
 
 /** The part of a `Worker` that is used. */
 export interface WriterThread {
-  postMessage(request: WriterRequest): void;
+  postMessage(request: WriterRequest, transfer: readonly []): void;
   on(event: 'message', listener: (answer: WriterAnswer) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'exit', listener: () => void): unknown;
@@ -77,7 +77,8 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
 
   function append(text: string): Promise<Written> {
     if (failure !== undefined) return Promise.reject(unavailable(failure));
-    if (queue.length >= queueMax) return Promise.reject(unavailable(`${queueMax} entries wait to be written`));
+    if (queue.length >= queueMax)
+      return Promise.reject(unavailable(`${queueMax} entries wait to be written`));
     if (flight.length > 0 && clock.monotonic() - flightSince > stallMsMax) {
       return Promise.reject(unavailable(`the disk has not answered for ${stallMsMax} ms`));
     }
@@ -96,7 +97,7 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
     queue = [];
     flightSince = clock.monotonic();
     thread.ref();
-    thread.postMessage({ kind: 'commit', texts: flight.map((pending) => pending.text) });
+    thread.postMessage({ kind: 'commit', texts: flight.map((pending) => pending.text) }, []);
   }
 
   function settle(leaves: Uint8Array): void {
@@ -135,7 +136,7 @@ export async function openWriter(options: WriterOptions): Promise<Writer> {
       });
     }
     failure ??= 'the log is closed';
-    thread.postMessage({ kind: 'close' });
+    thread.postMessage({ kind: 'close' }, []);
   }
 }
 

@@ -10,6 +10,19 @@ interface Decision {
   readonly reason: string;
 }
 
+interface Explanation extends Decision {
+  readonly matched: readonly {
+    readonly effect: string;
+    readonly role: string;
+    readonly scope: string;
+    readonly via: string;
+    readonly binding: string;
+  }[];
+  readonly nearMisses: readonly { readonly hint: string }[];
+  /** Who could give the right; only told to those who may ask about others. */
+  readonly grantors: readonly { readonly id: string; readonly name?: string }[];
+}
+
 export function addAccessCommands(program: Command, { output, withKeep, exitWith }: CommandContext): void {
   program
     .command('can-i')
@@ -61,7 +74,7 @@ ${example('modelkeep --server https://keep.example.com can-i model.invoke /proje
     .action(async (permission: string, scope: string, { subject }: { subject?: string }) => {
       const body = { permission, scope, subject };
       const decision = await withKeep((keep) =>
-        keep.request<Decision>({ method: 'POST', path: '/api/v1/access/explain', body }),
+        keep.request<Explanation>({ method: 'POST', path: '/api/v1/access/explain', body }),
       );
       output.text(decision, renderExplanation(decision));
       if (!decision.allowed) exitWith(EXIT.denied);
@@ -72,6 +85,16 @@ ${example('modelkeep --server https://keep.example.com can-i model.invoke /proje
     );
 }
 
-function renderExplanation(decision: Decision): string {
-  return `${decision.allowed ? 'yes' : 'no'}: ${printable(decision.reason)}\n`;
+function renderExplanation({ allowed, reason, matched, nearMisses, grantors }: Explanation): string {
+  const lines = [
+    `${allowed ? 'yes' : 'no'}: ${reason}`,
+    ...matched.map(
+      ({ effect, role, scope, via, binding }) => `  ${effect}: ${via} has ${role} on ${scope} (${binding})`,
+    ),
+    ...nearMisses.map(({ hint }) => `  nearly: ${hint}`),
+    ...(grantors.length === 0
+      ? []
+      : [`  can be given by: ${grantors.map(({ name, id }) => name ?? id).join(', ')}`]),
+  ];
+  return lines.map((line) => `${printable(line)}\n`).join('');
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { Verification } from '../../audit/audit-log.ts';
 import type { Entry } from '../../audit/entry.ts';
 import { verifyLog } from '../../audit/verify.ts';
 import type { CommandContext } from '../context.ts';
@@ -8,10 +8,45 @@ import { example } from '../example.ts';
 import { EXIT, usage } from '../failure.ts';
 import { apiPath, type KeepClient } from '../keep-client.ts';
 import { itemsOf, parseCount, parseTime } from '../resources.ts';
-import { printable, renderTime, type Column } from '../table.ts';
+import { type Column, printable, renderTime } from '../table.ts';
 
-/** An entry with its place in the log. */
-type Row = Entry & { readonly index: number };
+/** An entry and its place in the log. */
+interface Row {
+  readonly index: number;
+  readonly entry: Entry;
+}
+
+interface Page {
+  readonly entries: readonly Row[];
+  /** Older entries lie below this index; absent at the start of the log. */
+  readonly before?: number;
+}
+
+export function addAuditCommands(program: Command, context: CommandContext): void {
+  const audit = program.command('audit').description('the log of every attempt, and its proof');
+  addSearch(audit, context);
+  addTail(audit, context);
+  addShow(audit, context);
+  addVerify(audit, context);
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { title: 'INDEX', value: (row) => row.index, align: 'right' },
+  { title: 'TIME', value: ({ entry }) => renderTime(entry.time) },
+  { title: 'PRINCIPAL', value: ({ entry }) => principalOf(entry), shrink: true },
+  { title: 'ACTION', value: ({ entry }) => actionOf(entry) },
+  { title: 'DECISION', value: ({ entry }) => entry.decision },
+  { title: 'REASON', value: ({ entry }) => entry.reason, shrink: true },
+  { title: 'RESOURCE', value: ({ entry }) => entry.resource, shrink: true },
+];
+
+function principalOf({ principal }: Entry): string {
+  return principal.name ?? principal.id ?? principal.kind;
+}
+
+function actionOf({ action, phase }: Entry): string {
+  return phase === 'single' ? action : `${action} (${phase})`;
+}
 
 interface SearchOptions {
   readonly principal?: string;
@@ -24,41 +59,16 @@ interface SearchOptions {
   readonly limit: string;
 }
 
-export function addAuditCommands(program: Command, context: CommandContext): void {
-  const audit = program.command('audit').description('the log of every attempt, and its proof');
-  addSearch(audit, context);
-  addTail(audit, context);
-  addShow(audit, context);
-  addVerify(audit, context);
-}
-
-const COLUMNS: readonly Column<Row>[] = [
-  { title: 'INDEX', value: (entry) => entry.index, align: 'right' },
-  { title: 'TIME', value: (entry) => renderTime(entry.time) },
-  { title: 'PRINCIPAL', value: principalOf, shrink: true },
-  {
-    title: 'ACTION',
-    value: (entry) => (entry.phase === 'single' ? entry.action : `${entry.action} (${entry.phase})`),
-  },
-  { title: 'DECISION', value: (entry) => entry.decision },
-  { title: 'REASON', value: (entry) => entry.reason, shrink: true },
-  { title: 'RESOURCE', value: (entry) => entry.resource, shrink: true },
-];
-
-function principalOf({ principal }: Entry): string {
-  return principal.name ?? principal.id ?? principal.kind;
-}
-
 function addSearch(audit: Command, { io, output, withKeep }: CommandContext): void {
   audit
     .command('search')
     .description('search the log, newest entries first')
     .option('--principal <principal>', 'who: a name or an id')
-    .option('--action <action>', 'what: model.invoke')
-    .option('--resource <path>', 'on what: a path of the resource tree')
-    .option('--decision <decision>', 'allow, deny or error')
+    .option('--action <action>', 'what: model.invoke, or model.* for all actions on models')
+    .option('--resource <path>', 'on what: a node of the resource tree and all below it')
+    .addOption(new Option('--decision <decision>', 'how it ended').choices(['allow', 'deny', 'error']))
     .option('--from <time>', 'not before: an ISO 8601 time, or a duration ago')
-    .option('--to <time>', 'not after: an ISO 8601 time, or a duration ago')
+    .option('--to <time>', 'before: an ISO 8601 time, or a duration ago')
     .option('--before <index>', 'continue below this entry')
     .option('--limit <count>', 'entries at most', '50')
     .action(async (options: SearchOptions) => {
@@ -70,10 +80,12 @@ function addSearch(audit: Command, { io, output, withKeep }: CommandContext): vo
         from: at(from),
         to: at(to),
         before: before === undefined ? undefined : String(parseCount(before, '--before')),
-        limit: String(parseCount(limit, '--limit')),
       };
-      const answer = await withKeep((keep) => entries(keep, query));
-      output.list(answer, itemsOf<Row>(answer, 'entries'), COLUMNS, 'no entry matches');
+      const count = parseCount(limit, '--limit');
+      const page = await withKeep((keep) => search(keep, query, count));
+      output.list(page, page.entries, COLUMNS, 'no entry matches');
+      if (page.before !== undefined && !output.isJson())
+        output.hint(`older entries: --before ${page.before}`);
     })
     .addHelpText(
       'after',
@@ -84,53 +96,64 @@ function addSearch(audit: Command, { io, output, withKeep }: CommandContext): vo
     );
 }
 
-function entries(keep: KeepClient, query: Readonly<Record<string, string | undefined>>): Promise<unknown> {
-  return keep.request({ method: 'GET', path: '/api/v1/audit/entries', query });
+const PAGE_MAX = 1000;
+
+/** Newest first. One request reads a bounded part of the log, so that a rare match takes several. */
+async function search(
+  keep: KeepClient,
+  query: Readonly<Record<string, string | undefined>>,
+  count: number,
+): Promise<Page> {
+  const found: Row[] = [];
+  for (let before = query['before']; ; ) {
+    const limit = String(Math.min(count - found.length, PAGE_MAX));
+    const page = await keep.request<{ before?: number }>({
+      method: 'GET',
+      path: '/api/v1/audit/entries',
+      query: { ...query, before, limit },
+    });
+    found.push(...itemsOf<Row>(page, 'entries'));
+    if (page.before === undefined) return { entries: found };
+    if (found.length >= count) return { entries: found, before: page.before };
+    before = String(page.before);
+  }
 }
 
-const FOLLOW_MS = 1000;
-const PAGE = '200';
+const FOLLOW_MS = 2000;
+/** Following asks again and again, and each question is an entry: it would follow its own tail. */
+const FOLLOWING = 'audit.search';
 
 function addTail(audit: Command, { io, output, withKeep }: CommandContext): void {
-  const line = (entry: Row): string => {
-    if (output.isJson()) return `${JSON.stringify(entry)}\n`;
-    const what = `${entry.action}${entry.phase === 'single' ? '' : ` (${entry.phase})`}`;
-    const parts = [entry.index, renderTime(entry.time), principalOf(entry), what, entry.resource ?? '-'];
+  const line = (row: Row): string => {
+    if (output.isJson()) return `${JSON.stringify(row)}\n`;
+    const { index, entry } = row;
+    const parts = [index, renderTime(entry.time), principalOf(entry), actionOf(entry), entry.resource ?? '-'];
     return `${printable([...parts, `${entry.decision}: ${entry.reason}`].join('  '))}\n`;
   };
   audit
     .command('tail')
     .description('print the newest entries, oldest first; with --json one entry a line')
     .option('-n, --lines <count>', 'how many', '20')
-    .option('-f, --follow', 'go on with what happens from now on, until interrupted')
+    .option('-f, --follow', 'go on with what happens from now on, but for audit.search, until interrupted')
     .action(async (options: { lines: string; follow?: boolean }) => {
-      const limit = String(parseCount(options.lines, '--lines'));
+      const count = parseCount(options.lines, '--lines');
       await withKeep(async (keep) => {
         let last = -1;
-        const print = (rows: readonly Row[]): void => {
-          for (const row of rows.toSorted((a, b) => a.index - b.index)) io.stdout.write(line(row));
-          last = Math.max(last, ...rows.map((row) => row.index));
+        const print = ({ entries }: Page): void => {
+          for (const row of entries.toReversed()) {
+            if (options.follow !== true || row.entry.action !== FOLLOWING) io.stdout.write(line(row));
+          }
+          last = entries[0]?.index ?? last;
         };
-        print(itemsOf<Row>(await entries(keep, { limit }), 'entries'));
+        print(await search(keep, {}, count));
         while (options.follow === true && !io.interrupted.aborted) {
           await io.wait(FOLLOW_MS);
-          if (!io.interrupted.aborted) print(await entriesAfter(keep, last));
+          if (!io.interrupted.aborted)
+            print(await search(keep, last < 0 ? {} : { after: String(last) }, Infinity));
         }
       });
     })
     .addHelpText('after', example('modelkeep audit tail -n 50 --follow'));
-}
-
-/** All entries above `last`: pages run downwards from the newest. */
-async function entriesAfter(keep: KeepClient, last: number): Promise<readonly Row[]> {
-  const found: Row[] = [];
-  for (let before: string | undefined; ; ) {
-    const page = itemsOf<Row>(await entries(keep, { limit: PAGE, before }), 'entries');
-    found.push(...page.filter((row) => row.index > last));
-    const lowest = page.at(-1)?.index ?? 0;
-    if (lowest <= last + 1 || page.length < Number(PAGE)) return found;
-    before = String(lowest);
-  }
 }
 
 function addShow(audit: Command, { output, withKeep }: CommandContext): void {
@@ -146,7 +169,7 @@ function addShow(audit: Command, { output, withKeep }: CommandContext): void {
     .addHelpText('after', example('modelkeep audit show 1041'));
 }
 
-function addVerify(audit: Command, { output, withKeep, exitWith, server }: CommandContext): void {
+function addVerify(audit: Command, { output, withKeep, exitWith }: CommandContext): void {
   audit
     .command('verify')
     .argument('[dir]', 'a copy of log/, checked here, offline; without it, the keep checks its own log')
@@ -181,7 +204,6 @@ function addVerify(audit: Command, { output, withKeep, exitWith, server }: Comma
     directory: string,
     { key, keyFile }: { key?: string; keyFile?: string },
   ): Promise<Verification> {
-    if (server() !== undefined) throw usage('a copy of the log is checked here: --server has no meaning');
     if ((key === undefined) === (keyFile === undefined)) {
       throw usage(
         'give the verifier key with --key or --key-file',
@@ -189,7 +211,7 @@ function addVerify(audit: Command, { output, withKeep, exitWith, server }: Comma
       );
     }
     const verifierKey = key ?? (await readFile(keyFile ?? '', 'utf8')).trim();
-    return verifyLog(join(directory), verifierKey);
+    return verifyLog(directory, verifierKey);
   }
 
   audit
@@ -202,10 +224,4 @@ function addVerify(audit: Command, { output, withKeep, exitWith, server }: Comma
       output.text(answer, `${answer.vkey}\n`);
     })
     .addHelpText('after', example('modelkeep audit vkey > keep.vkey'));
-}
-
-interface Verification {
-  readonly ok: boolean;
-  readonly size: number;
-  readonly problems: readonly { readonly message: string; readonly index?: number }[];
 }

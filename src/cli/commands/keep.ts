@@ -84,7 +84,7 @@ const SERVE_FLAGS = {
   tlsKey: 'tls.key',
 } as const;
 
-function addServe(program: Command, { io, access, home, exitWith, server }: CommandContext): void {
+function addServe(program: Command, { io, access, home, exitWith }: CommandContext): void {
   program
     .command('serve')
     .description('serve this keep until SIGINT or SIGTERM')
@@ -94,8 +94,6 @@ function addServe(program: Command, { io, access, home, exitWith, server }: Comm
     .option('--tls-key <file>', 'private key of the certificate, PEM')
     .option('--tls <mode>', 'terminated-upstream: a proxy in front of this server speaks TLS')
     .action(async (options: Partial<Record<keyof typeof SERVE_FLAGS, string>>) => {
-      if (server() !== undefined)
-        throw usage('serve serves a keep of this host; --server has no meaning here');
       const flags = Object.fromEntries(
         (Object.keys(SERVE_FLAGS) as (keyof typeof SERVE_FLAGS)[]).flatMap((flag) => {
           const value = options[flag];

@@ -1,13 +1,12 @@
-import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { requireYes } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
-import { usage } from '../failure.ts';
+import { CliFailure, usage } from '../failure.ts';
 import { apiPath, type KeepClient } from '../keep-client.ts';
 import { writeNewFile } from '../new-file.ts';
-import { itemsOf, parseModelName, type ModelName } from '../resources.ts';
+import { itemsOf, parseModelName, withoutVersion, type ModelName } from '../resources.ts';
 import { renderBytes, renderFacts, renderTime } from '../table.ts';
 
 interface Tensor {
@@ -16,12 +15,20 @@ interface Tensor {
   readonly shape: readonly (number | string)[];
 }
 
+/** What the inspection remarked, short of refusing. */
+interface Finding {
+  readonly rule: string;
+  readonly severity: string;
+  readonly message: string;
+}
+
 interface ModelVersion {
   readonly number: number;
   readonly digest: string;
   readonly bytes: number;
-  readonly signature?: { readonly inputs: readonly Tensor[]; readonly outputs: readonly Tensor[] };
+  readonly signature: { readonly inputs: readonly Tensor[]; readonly outputs: readonly Tensor[] };
   readonly aliases: readonly string[];
+  readonly findings: readonly Finding[];
   readonly createdBy: string;
   readonly createdAt: number | string;
 }
@@ -30,49 +37,16 @@ interface Model {
   readonly project: string;
   readonly name: string;
   readonly description: string;
-  readonly createdAt: number | string;
+  readonly createdAt: string;
+  readonly aliases: Readonly<Record<string, number>>;
   readonly versions: readonly ModelVersion[];
 }
 
 export function addModelCommands(program: Command, context: CommandContext): void {
-  addProjects(program, context);
   const models = program.command('models').description('the registry: models, their versions and aliases');
   addModelReading(models, context);
   addModelChanges(models, context);
   addAliases(models, context);
-  addPredict(program, context);
-}
-
-function addProjects(program: Command, { output, withKeep }: CommandContext): void {
-  const projects = program.command('projects').description('the roots of the resource tree');
-  projects
-    .command('list')
-    .description('list the projects')
-    .action(async () => {
-      const answer = await withKeep((keep) => keep.request({ method: 'GET', path: '/api/v1/projects' }));
-      output.list(
-        answer,
-        itemsOf<{ id: string; name: string; createdAt: number | string }>(answer, 'projects'),
-        [
-          { title: 'NAME', value: (project) => project.name },
-          { title: 'CREATED', value: (project) => renderTime(project.createdAt) },
-          { title: 'ID', value: (project) => project.id },
-        ],
-        'there are no projects',
-      );
-    })
-    .addHelpText('after', example('modelkeep projects list'));
-  projects
-    .command('create <name>')
-    .description('create a project')
-    .action(async (name: string) => {
-      const body = { name };
-      const project = await withKeep((keep) =>
-        keep.request({ method: 'POST', path: '/api/v1/projects', body }),
-      );
-      output.done(project, `created project ${name}`);
-    })
-    .addHelpText('after', example('modelkeep projects create fraud'));
 }
 
 function addModelReading(models: Command, { output, withKeep }: CommandContext): void {
@@ -86,6 +60,13 @@ function addModelReading(models: Command, { output, withKeep }: CommandContext):
         itemsOf<Omit<Model, 'versions'>>(answer, 'models'),
         [
           { title: 'MODEL', value: (model) => `${model.project}/${model.name}` },
+          {
+            title: 'ALIASES',
+            value: ({ aliases }) =>
+              Object.keys(aliases)
+                .map((alias) => `${alias}=${aliases[alias]}`)
+                .join(', '),
+          },
           { title: 'CREATED', value: (model) => renderTime(model.createdAt) },
           { title: 'DESCRIPTION', value: (model) => model.description, shrink: true },
         ],
@@ -101,7 +82,10 @@ function addModelReading(models: Command, { output, withKeep }: CommandContext):
     .action(async (text: string) => {
       const name = parseModelName(text);
       if (name.version !== undefined) {
-        const version = await withKeep((keep) => versionOf(keep, name));
+        const version = await withKeep(async (keep) => {
+          const path = `${modelPath(name)}/versions/${await numberOf(keep, name)}`;
+          return keep.request<ModelVersion>({ method: 'GET', path });
+        });
         output.text(version, renderVersion(version));
         return;
       }
@@ -137,17 +121,23 @@ function addModelChanges(models: Command, { io, output, withKeep }: CommandConte
       const name = withoutVersion(options.model);
       // Opened first: an unreadable file must fail before a request is made.
       const handle = await open(file);
-      const version = await withKeep((keep) =>
-        keep.request<ModelVersion>({
-          method: 'POST',
-          path: `${modelPath(name)}/versions`,
-          query: { description: options.description, alias: options.alias },
-          stream: handle.createReadStream(),
-        }),
-      ).finally(() => handle.close());
+      const version = await withKeep(async (keep) => {
+        try {
+          return await keep.request<ModelVersion>({
+            method: 'POST',
+            path: `${modelPath(name)}/versions`,
+            query: { description: options.description, alias: options.alias },
+            stream: handle.createReadStream(),
+          });
+        } finally {
+          await handle.close();
+        }
+      });
       const id = `${name.project}/${name.model}@${version.number}`;
       output.done(version, `registered ${id}, ${renderBytes(version.bytes)}, SHA-256 ${version.digest}`);
-      if (!output.isJson() && version.aliases.length === 0) {
+      if (output.isJson()) return;
+      for (const finding of version.findings) output.talk(`modelkeep: warning: ${sentenceOf(finding)}`);
+      if (version.aliases.length === 0) {
         output.hint(`serve it: modelkeep models alias ${id} production`);
       }
     })
@@ -162,7 +152,7 @@ function addModelChanges(models: Command, { io, output, withKeep }: CommandConte
         throw usage('a model is binary and would disturb the terminal', 'write it to a file with -o FILE');
       }
       await withKeep(async (keep) => {
-        const { number } = await versionOf(keep, name);
+        const number = await numberOf(keep, name);
         const path = `${modelPath(name)}/versions/${number}/artifact`;
         const artifact = keep.download({ method: 'GET', path });
         if (options.output === undefined) await output.bytes(artifact);
@@ -183,7 +173,7 @@ function addModelChanges(models: Command, { io, output, withKeep }: CommandConte
         name.version === undefined ? `delete ${text} with all its versions?` : `delete ${text}?`,
       );
       const answer = await withKeep(async (keep) => {
-        const suffix = name.version === undefined ? '' : `/versions/${(await versionOf(keep, name)).number}`;
+        const suffix = name.version === undefined ? '' : `/versions/${await numberOf(keep, name)}`;
         return keep.request({ method: 'DELETE', path: `${modelPath(name)}${suffix}` });
       });
       output.done(answer, `deleted ${text}`);
@@ -206,7 +196,7 @@ function addAliases(models: Command, { output, withKeep }: CommandContext): void
         );
       }
       const answer = await withKeep(async (keep) => {
-        const { number } = await versionOf(keep, name);
+        const number = await numberOf(keep, name);
         const path = `${modelPath(name)}${apiPath`/aliases/${alias}`}`;
         return keep.request({ method: 'PUT', path, body: { version: number } });
       });
@@ -224,80 +214,32 @@ function addAliases(models: Command, { output, withKeep }: CommandContext): void
     .addHelpText('after', example('modelkeep models unalias fraud/score staging'));
 }
 
-function addPredict(program: Command, { io, output, withKeep }: CommandContext): void {
-  program
-    .command('predict <model>')
-    .description('send one prediction to a model, PROJECT/MODEL, and print the answer')
-    .requiredOption('--input <file>', 'the JSON input; - for stdin')
-    .action(async (text: string, options: { input: string }) => {
-      const { project, model } = withoutVersion(text);
-      const stream = options.input === '-' ? io.stdin : createReadStream(options.input);
-      await withKeep((keep) =>
-        // The exact bytes both ways: reading and writing JSON again would round large numbers.
-        output.bytes(
-          withLineEnd(
-            keep.download({
-              method: 'POST',
-              path: apiPath`/projects/${project}/models/${model}/predict`,
-              stream: stream as AsyncIterable<Uint8Array>,
-              contentType: 'application/json',
-            }),
-          ),
-        ),
-      );
-    })
-    .addHelpText(
-      'after',
-      example(
-        'modelkeep predict fraud/score --input transaction.json',
-        `echo '{"value": 3}' | modelkeep predict polarity --input -`,
-      ),
-    );
-}
-
-async function* withLineEnd(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  let last: number | undefined;
-  for await (const chunk of chunks) {
-    last = chunk.at(-1) ?? last;
-    yield chunk;
-  }
-  if (last !== 0x0a) yield Buffer.from('\n');
+function sentenceOf({ rule, message }: Finding): string {
+  return `${rule}: ${message}`;
 }
 
 function modelPath({ project, model }: ModelName): string {
   return apiPath`/api/v1/projects/${project}/models/${model}`;
 }
 
-function withoutVersion(text: string): ModelName {
-  const name = parseModelName(text);
-  if (name.version !== undefined) throw usage(`${text} names a version; name the model alone`);
-  return name;
-}
-
-/** The version that a name means: by number, by alias, or the only one. */
-async function versionOf(keep: KeepClient, name: ModelName): Promise<ModelVersion> {
-  const { versions } = await keep.request<Model>({ method: 'GET', path: modelPath(name) });
+/** The number of the version that a name means: the number itself, an alias, or the only version there is. */
+async function numberOf(keep: KeepClient, name: ModelName): Promise<number> {
   const { version: wanted } = name;
+  if (wanted !== undefined && /^[1-9]\d{0,8}$/.test(wanted)) return Number(wanted);
+  const { versions } = await keep.request<Model>({ method: 'GET', path: modelPath(name) });
   const id = `${name.project}/${name.model}`;
   if (wanted === undefined) {
     const [only, ...others] = versions;
-    if (only === undefined || others.length > 0) {
-      throw usage(
-        `${id} has ${versions.length} versions: say which`,
-        `for example ${id}@${only?.number ?? 1}`,
-      );
-    }
-    return only;
+    if (only !== undefined && others.length === 0) return only.number;
+    throw usage(`${id} has ${versions.length} versions: say which`, `for example ${id}@${only?.number ?? 1}`);
   }
-  const found = versions.find(({ number, aliases }) => String(number) === wanted || aliases.includes(wanted));
-  if (found === undefined) {
-    throw usage(`${id} has no version or alias ${wanted}`, `see: modelkeep models show ${id}`);
-  }
-  return found;
+  const found = versions.find(({ aliases }) => aliases.includes(wanted));
+  if (found !== undefined) return found.number;
+  throw new CliFailure(`${id} has no alias ${wanted}`, { hint: `see: modelkeep models show ${id}` });
 }
 
 function renderVersion(version: ModelVersion): string {
-  const tensors = (title: string, specs: readonly Tensor[] = []): readonly (readonly [string, string])[] =>
+  const tensors = (title: string, specs: readonly Tensor[]): readonly (readonly [string, string])[] =>
     specs.map((spec, index) => [
       index === 0 ? title : '',
       `${spec.name}: ${spec.type} [${spec.shape.join(', ')}]`,
@@ -308,7 +250,10 @@ function renderVersion(version: ModelVersion): string {
     ['size', renderBytes(version.bytes)],
     ['sha-256', version.digest],
     ['created', `${renderTime(version.createdAt)} by ${version.createdBy}`],
-    ...tensors('inputs', version.signature?.inputs),
-    ...tensors('outputs', version.signature?.outputs),
+    ...tensors('inputs', version.signature.inputs),
+    ...tensors('outputs', version.signature.outputs),
+    ...version.findings.map(
+      (finding, index) => [index === 0 ? 'findings' : '', sentenceOf(finding)] as const,
+    ),
   ]);
 }

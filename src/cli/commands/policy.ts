@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { requireYes } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
-import { apiPath } from '../keep-client.ts';
+import { apiPath, type KeepClient } from '../keep-client.ts';
 import { collect, itemsOf, parseTime } from '../resources.ts';
 import { renderTime } from '../table.ts';
 
@@ -12,6 +12,8 @@ interface Role {
   readonly builtIn?: boolean;
   readonly permissions: readonly string[];
   readonly parents: readonly string[];
+  /** Its own permissions and those of its parents, patterns resolved. */
+  readonly effective: readonly string[];
 }
 
 interface Binding {
@@ -49,7 +51,7 @@ function addRoles(program: Command, { io, output, withKeep }: CommandContext): v
         [
           { title: 'NAME', value: (role) => role.name },
           { title: 'BUILT IN', value: (role) => role.builtIn === true },
-          { title: 'PERMISSIONS', value: (role) => role.permissions.length, align: 'right' },
+          { title: 'PERMISSIONS', value: (role) => role.effective.length, align: 'right' },
           { title: 'INHERITS', value: (role) => role.parents.join(', ') },
           { title: 'DESCRIPTION', value: (role) => role.description, shrink: true },
         ],
@@ -59,7 +61,7 @@ function addRoles(program: Command, { io, output, withKeep }: CommandContext): v
     .addHelpText('after', example('modelkeep roles list'));
   roles
     .command('show <role>')
-    .description('show a role and its own permissions')
+    .description('show a role, and all that it permits')
     .action(async (name: string) => {
       const path = apiPath`/api/v1/roles/${name}`;
       const role = await withKeep((keep) => keep.request<Role>({ method: 'GET', path }));
@@ -67,9 +69,8 @@ function addRoles(program: Command, { io, output, withKeep }: CommandContext): v
         ['name', role.name],
         ['description', role.description],
         ['inherits', role.parents.join(', ')],
-        ...role.permissions.map(
-          (permission, index) => [index === 0 ? 'permissions' : '', permission] as const,
-        ),
+        ['given', role.permissions.join(', ')],
+        ...role.effective.map((permission, index) => [index === 0 ? 'permissions' : '', permission] as const),
       ]);
     })
     .addHelpText('after', example('modelkeep roles show ml-engineer'));
@@ -131,11 +132,14 @@ function addBindings(program: Command, { io, output, withKeep }: CommandContext)
   bindings
     .command('list')
     .description('list the bindings')
-    .action(async () => {
-      const answer = await withKeep((keep) => keep.request({ method: 'GET', path: '/api/v1/bindings' }));
+    .option('--subject <principal>', 'only those of user:NAME, service-account:NAME, group:NAME or an id')
+    .option('--role <role>', 'only those of this role')
+    .option('--scope <scope>', 'only those on exactly this scope')
+    .action(async (filters: { subject?: string; role?: string; scope?: string }) => {
+      const bindings = await withKeep((keep) => allBindings(keep, filters));
       output.list(
-        answer,
-        itemsOf<Binding>(answer, 'bindings'),
+        { bindings },
+        bindings,
         [
           { title: 'SUBJECT', value: (binding) => binding.subject },
           { title: 'EFFECT', value: (binding) => binding.effect },
@@ -189,4 +193,19 @@ function addBindings(program: Command, { io, output, withKeep }: CommandContext)
       output.done(await withKeep((keep) => keep.request({ method: 'DELETE', path })), `deleted ${id}`);
     })
     .addHelpText('after', example('modelkeep bindings delete bnd_01jd3q6v9s8r7k5m2n4p6x8z0a'));
+}
+
+/** Every page: a binding that was not shown is one that a reviewer does not know of. */
+async function allBindings(
+  keep: KeepClient,
+  filters: Readonly<Record<string, string | undefined>>,
+): Promise<readonly Binding[]> {
+  const bindings: Binding[] = [];
+  for (let after: string | undefined; ; ) {
+    const query = { ...filters, after };
+    const page = await keep.request<{ next?: string }>({ method: 'GET', path: '/api/v1/bindings', query });
+    bindings.push(...itemsOf<Binding>(page, 'bindings'));
+    if (page.next === undefined) return bindings;
+    after = page.next;
+  }
 }

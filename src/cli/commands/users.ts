@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { requireYes } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
+import { usage } from '../failure.ts';
 import { apiPath } from '../keep-client.ts';
 import { itemsOf } from '../resources.ts';
 import { readNewPassword } from '../secret-input.ts';
@@ -95,11 +96,17 @@ function addUserChanges(users: Command, { io, output, withKeep }: CommandContext
     .description('create a user; the password is asked for on the terminal')
     .option('--display <text>', 'a label for people')
     .option('--role <role>', 'also bind this role to the user')
-    .option('--scope <scope>', 'where the role counts', '/')
+    .option('--scope <scope>', 'where the role counts; / is everywhere')
     .option('--password-file <file>', 'read the password from the first line of a file')
     .option('--password-stdin', 'read the password from the first line of stdin')
     .option('--no-password', 'create the user without a password')
     .action(async (name: string, options: PasswordOptions & NewUser) => {
+      if ((options.role === undefined) !== (options.scope === undefined)) {
+        throw usage(
+          '--role and --scope belong together',
+          'for example --role viewer --scope /projects/fraud',
+        );
+      }
       const password = options.password
         ? await readNewPassword(io, { file: options.passwordFile, stdin: options.passwordStdin }, name)
         : undefined;
@@ -111,7 +118,10 @@ function addUserChanges(users: Command, { io, output, withKeep }: CommandContext
         });
         if (options.role !== undefined) {
           const body = { subject: `user:${name}`, role: options.role, scope: options.scope };
-          await keep.request({ method: 'POST', path: '/api/v1/bindings', body });
+          await keep.request({ method: 'POST', path: '/api/v1/bindings', body }).catch((error: unknown) => {
+            output.talk(`created user ${name}, but without the role`);
+            throw error;
+          });
         }
         return created;
       });
@@ -148,7 +158,7 @@ function addUserChanges(users: Command, { io, output, withKeep }: CommandContext
 interface NewUser {
   readonly display?: string;
   readonly role?: string;
-  readonly scope: string;
+  readonly scope?: string;
   /** False with `--no-password`. */
   readonly password: boolean;
 }

@@ -75,7 +75,8 @@ export async function* openPayload(
         opened.push(plaintext);
         counter++;
       }
-      for (const plaintext of opened) if (plaintext.length > 0) yield plaintext;
+      const plaintext = opened.length === 1 ? (opened[0] as Buffer) : Buffer.concat(opened);
+      if (plaintext.length > 0) yield plaintext;
       if (failure) throw failure.problem;
     }
   } finally {

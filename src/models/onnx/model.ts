@@ -61,7 +61,10 @@ export interface OnnxLimits {
   readonly bytesMax: number;
   /** Protobuf fields in the whole file; bounds the time. */
   readonly fieldsMax: number;
+  /** Nodes, functions, initializers and values in the whole file. */
   readonly nodesMax: number;
+  /** Different operators, counted anew in each function. */
+  readonly operatorsMax: number;
   readonly subgraphDepthMax: number;
   readonly nameBytesMax: number;
   readonly metadataBytesMax: number;
@@ -71,6 +74,7 @@ export const onnxLimits: OnnxLimits = {
   bytesMax: 2 ** 31 - 1, // protobuf's own limit for one message
   fieldsMax: 20_000_000,
   nodesMax: 1_000_000,
+  operatorsMax: 20_000,
   subgraphDepthMax: 32,
   nameBytesMax: 1024,
   metadataBytesMax: 2 ** 20,
@@ -78,7 +82,8 @@ export const onnxLimits: OnnxLimits = {
 
 /** Reads the structure of an ONNX file. Throws WireError for anything that is not one, or is beyond a limit. */
 export function readOnnxModel(bytes: Uint8Array, limits: OnnxLimits = onnxLimits): OnnxModel {
-  if (bytes.length > limits.bytesMax) throw new WireError('too_large', `longer than ${limits.bytesMax} bytes`, 0);
+  if (bytes.length > limits.bytesMax)
+    throw new WireError('too_large', `longer than ${limits.bytesMax} bytes`, 0);
   return createReader(limits).model({ bytes, start: 0, end: bytes.length });
 }
 
@@ -95,6 +100,7 @@ function createReader(limits: OnnxLimits) {
   const tensors: TensorFacts = { external: new Set(), unsound: new Set() };
   const name = limits.nameBytesMax;
   let items = 0;
+  let kinds = 0;
 
   function model(span: Span): OnnxModel {
     const operators: Operators = new Map();
@@ -132,7 +138,11 @@ function createReader(limits: OnnxLimits) {
 
   function readGraph(span: Span, operators: Operators, depth: number): Graph {
     if (depth > limits.subgraphDepthMax) {
-      throw new WireError('subgraph_depth', `graphs nested deeper than ${limits.subgraphDepthMax}`, span.start);
+      throw new WireError(
+        'subgraph_depth',
+        `graphs nested deeper than ${limits.subgraphDepthMax}`,
+        span.start,
+      );
     }
     const graph: Graph = { inputs: [], outputs: [], initialized: new Set() };
     readFields(span, graphShape, budget, (field) => {
@@ -161,8 +171,14 @@ function createReader(limits: OnnxLimits) {
     });
     const key = operatorKey({ domain, name: operator });
     const use = operators.get(key);
-    if (use === undefined) operators.set(key, { domain, name: operator, count: 1 });
-    else use.count++;
+    if (use !== undefined) {
+      use.count++;
+      return;
+    }
+    if (++kinds > limits.operatorsMax) {
+      throw new WireError('too_large', `more than ${limits.operatorsMax} different operators`, span.start);
+    }
+    operators.set(key, { domain, name: operator, count: 1 });
   }
 
   function readAttribute(span: Span, operators: Operators, depth: number): void {
@@ -247,7 +263,10 @@ function createReader(limits: OnnxLimits) {
       if (field.number === 6) return;
       // A union: protobuf would keep the last member, another parser the first.
       if (type.kind !== 'unknown') throw new WireError('malformed', 'a type that is two types', span.start);
-      type = field.number === 1 ? readTensorType(field.span()) : { ...type, kind: typeKinds[field.number] ?? 'other' };
+      type =
+        field.number === 1
+          ? readTensorType(field.span())
+          : { ...type, kind: typeKinds[field.number] ?? 'other' };
     });
     return type;
   }
@@ -270,7 +289,8 @@ function createReader(limits: OnnxLimits) {
       readFields(dimension.span(), dimensionShape, budget, (field) => {
         if (field.number === 1) size = Math.max(field.int, -1);
         else if (field.number === 2) size = field.text(name) || -1;
-        if (field.number !== 3 && ++members > 1) throw new WireError('malformed', 'a dimension with two sizes', span.start);
+        if (field.number !== 3 && ++members > 1)
+          throw new WireError('malformed', 'a dimension with two sizes', span.start);
       });
       shape.push(size);
     });
@@ -279,7 +299,11 @@ function createReader(limits: OnnxLimits) {
 
   function countItem(span: Span): void {
     if (++items > limits.nodesMax) {
-      throw new WireError('too_large', `more than ${limits.nodesMax} nodes, functions, initializers and values`, span.start);
+      throw new WireError(
+        'too_large',
+        `more than ${limits.nodesMax} nodes, functions, initializers and values`,
+        span.start,
+      );
     }
   }
 

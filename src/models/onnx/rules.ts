@@ -14,7 +14,7 @@ export interface OnnxRule {
   readonly rule: string;
   /** `block`: the file is refused. `warn`: it is noted with the version. */
   readonly severity: 'block' | 'warn';
-  find(model: OnnxModel, policy: OnnxPolicy): readonly string[];
+  readonly find: (model: OnnxModel, policy: OnnxPolicy) => readonly string[];
 }
 
 export const onnxRules: readonly OnnxRule[] = [
@@ -22,31 +22,38 @@ export const onnxRules: readonly OnnxRule[] = [
     rule: 'external_data',
     severity: 'block',
     find: ({ tensors }) =>
-      first([...tensors.external]).map((name) => `tensor ${quote(name)} has its bytes in another file; export a single file`),
+      first([...tensors.external]).map(
+        (name) => `tensor ${quote(name)} has its bytes in another file; export a single file`,
+      ),
   },
   {
     rule: 'python_operator',
     severity: 'block',
-    find: (model) => (allOperators(model).some(({ name }) => name === 'PyOp') ? ['PyOp runs Python code'] : []),
+    find: (model) =>
+      allOperators(model).some(({ name }) => name === 'PyOp') ? ['PyOp runs Python code'] : [],
   },
   {
     rule: 'foreign_operator',
     severity: 'block',
     find: (model, policy) =>
       foreignOperators(model, policy).map(
-        ({ domain, name }) => `operator ${quote(name)} is of the domain ${quote(domain)}, which is not allowed`,
+        ({ domain, name }) =>
+          `operator ${quote(name)} is of the domain ${quote(domain)}, which is not allowed`,
       ),
   },
   {
     rule: 'function_expansion',
     severity: 'block',
     find: (model) =>
-      expandedNodes(model) > expandedNodesMax ? [`local functions expand to more than ${expandedNodesMax} nodes`] : [],
+      expandedNodes(model) > expandedNodesMax
+        ? [`local functions expand to more than ${expandedNodesMax} nodes`]
+        : [],
   },
   {
     rule: 'tensor_size',
     severity: 'block',
-    find: ({ tensors }) => first([...tensors.unsound]).map((name) => `tensor ${quote(name)}: its shape does not fit its bytes`),
+    find: ({ tensors }) =>
+      first([...tensors.unsound]).map((name) => `tensor ${quote(name)}: its shape does not fit its bytes`),
   },
   {
     rule: 'version',
@@ -100,14 +107,21 @@ export const onnxRules: readonly OnnxRule[] = [
     severity: 'warn',
     find: (model) =>
       allOperators(model)
-        .filter(({ name, domain }) => (name === 'Loop' || name === 'Scan') && (domain === '' || domain === 'ai.onnx'))
-        .map(({ name, count }) => `${count} × ${name}: how long a prediction takes depends on the model's own numbers`)
+        .filter(
+          ({ name, domain }) =>
+            (name === 'Loop' || name === 'Scan') && (domain === '' || domain === 'ai.onnx'),
+        )
+        .map(
+          ({ name, count }) =>
+            `${count} × ${name}: how long a prediction takes depends on the model's own numbers`,
+        )
         .slice(0, 2),
   },
   {
     rule: 'training_info',
     severity: 'warn',
-    find: ({ trainingGraphs }) => (trainingGraphs > 0 ? [`${trainingGraphs} training graph(s), which serving never runs`] : []),
+    find: ({ trainingGraphs }) =>
+      trainingGraphs > 0 ? [`${trainingGraphs} training graph(s), which serving never runs`] : [],
   },
   {
     rule: 'functions',
@@ -119,7 +133,9 @@ export const onnxRules: readonly OnnxRule[] = [
     rule: 'metadata_url',
     severity: 'warn',
     find: ({ metadata }) =>
-      first([...metadata].filter(([, value]) => /https?:\/\//i.test(value))).map(([key]) => `metadata ${quote(key)} holds a URL`),
+      first([...metadata].filter(([, value]) => /https?:\/\//i.test(value))).map(
+        ([key]) => `metadata ${quote(key)} holds a URL`,
+      ),
   },
 ];
 
@@ -129,7 +145,8 @@ const RUNTIME_DOMAINS = /^(?:ai\.onnx|com\.(?:ms|microsoft)|org\.pytorch)(?:\.|$
 function foreignOperators(model: OnnxModel, { allowedDomains }: OnnxPolicy): readonly OperatorUse[] {
   const local = new Set(model.functions.map(operatorKey));
   const isForeign = (use: OperatorUse): boolean =>
-    !allowedDomains.includes(use.domain) && (RUNTIME_DOMAINS.test(use.domain) || !local.has(operatorKey(use)));
+    !allowedDomains.includes(use.domain) &&
+    (RUNTIME_DOMAINS.test(use.domain) || !local.has(operatorKey(use)));
   return first(allOperators(model).filter(isForeign));
 }
 
@@ -143,7 +160,8 @@ function badNames(side: string, values: readonly ValueInfo[]): readonly string[]
   for (const { name } of values) {
     if (name === '') bad.push(`an ${side} has no name`);
     // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-    else if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) bad.push(`${side} ${quote(name)} has control characters in its name`);
+    else if (/[\u0000-\u001f\u007f-\u009f]/.test(name))
+      bad.push(`${side} ${quote(name)} has control characters in its name`);
     else if (seen.has(name)) bad.push(`${side} ${quote(name)} stands twice`);
     seen.add(name);
   }

@@ -52,7 +52,10 @@ export function toTensorSpec(value: ValueInfo): TensorSpec | { readonly unsuppor
 /** A name from an untrusted file, safe to print. */
 export function quote(name: string): string {
   const shown = name.length > 80 ? `${name.slice(0, 80).toWellFormed()}…` : name;
-  return JSON.stringify(shown).replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, escaped);
+  return JSON.stringify(shown).replace(
+    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    escaped,
+  );
 }
 
 function escaped(character: string): string {

@@ -37,7 +37,8 @@ export function readTensor(span: Span, { budget, facts, nameBytesMax }: Reading)
     } else if (field.number === 13 || (field.number === 14 && field.int !== 0)) external = true;
   });
   if (external) facts.external.add(name);
-  else if (segmented || !fits({ elements, type, rawBytes, bytes: span.end - span.start })) facts.unsound.add(name);
+  else if (segmented || !fits({ elements, type, rawBytes, bytes: span.end - span.start }))
+    facts.unsound.add(name);
   return name;
 }
 

@@ -11,7 +11,17 @@ export interface Span {
 }
 
 /** `*` may repeat; a repeated number may also be packed. `opaque` is length-delimited and not read further. */
-export type FieldKind = 'int' | 'int*' | 'float' | 'float*' | 'double*' | 'text' | 'text*' | 'message' | 'message*' | 'opaque*';
+export type FieldKind =
+  | 'int'
+  | 'int*'
+  | 'float'
+  | 'float*'
+  | 'double*'
+  | 'text'
+  | 'text*'
+  | 'message'
+  | 'message*'
+  | 'opaque*';
 
 /** What a message may hold, by field number. */
 export interface MessageShape {
@@ -50,7 +60,12 @@ export interface Field {
 }
 
 /** Visits the fields of one message in order. Throws WireError at the first byte that breaks the format or `shape`. */
-export function readFields(span: Span, shape: MessageShape, budget: Budget, visit: (field: Field) => void): void {
+export function readFields(
+  span: Span,
+  shape: MessageShape,
+  budget: Budget,
+  visit: (field: Field) => void,
+): void {
   const cursor = new Cursor(span, shape, budget);
   while (cursor.next()) visit(cursor);
 }
@@ -114,7 +129,10 @@ class Cursor implements Field {
     }
     const length = wire === DELIMITED ? this.#varint() : wire === FIXED32 ? 4 : 8;
     if (length < 0 || length > this.#end - this.#offset) {
-      throw this.#refuse('malformed', `field ${this.number} of ${this.#shape.name} runs past the end of its message`);
+      throw this.#refuse(
+        'malformed',
+        `field ${this.number} of ${this.#shape.name} runs past the end of its message`,
+      );
     }
     this.#delimited = wire === DELIMITED;
     this.#valueStart = this.#offset;
@@ -128,7 +146,10 @@ class Cursor implements Field {
 
   text(bytesMax: number): string {
     if (this.#offset - this.#valueStart > bytesMax) {
-      throw this.#refuse('too_large', `field ${this.number} of ${this.#shape.name} is longer than ${bytesMax} bytes`);
+      throw this.#refuse(
+        'too_large',
+        `field ${this.number} of ${this.#shape.name} is longer than ${bytesMax} bytes`,
+      );
     }
     try {
       return utf8.decode(this.#bytes.subarray(this.#valueStart, this.#offset));
@@ -178,12 +199,21 @@ class Cursor implements Field {
       scale *= 128;
       if (byte < 128) {
         const overlong = byte === 0 && length > 1;
-        if (overlong || (length === 10 && byte > 1)) throw this.#refuse('malformed', 'a number is not in its shortest form');
-        // The tenth byte carries bit 63, the sign.
-        return length === 10 ? value - 2 ** 64 : value;
+        if (overlong || (length === 10 && byte > 1))
+          throw this.#refuse('malformed', 'a number is not in its shortest form');
+        return length === 10 ? this.#negative() : value;
       }
     }
     throw this.#refuse('malformed', 'a number is longer than ten bytes');
+  }
+
+  /** Ten bytes carry bit 63, the sign. Read again in whole numbers: near 2^64 a double cannot tell -1 from 0. */
+  #negative(): number {
+    let value = 0n;
+    for (let back = 1; back <= 10; back++) {
+      value = (value << 7n) | BigInt((this.#bytes[this.#offset - back] ?? 0) & 127);
+    }
+    return Number(BigInt.asIntN(64, value));
   }
 
   #refuse(rule: string, message: string): WireError {

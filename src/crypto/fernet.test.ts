@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+import * as fc from 'fast-check';
+import { createManualClock } from '../kernel/clock.ts';
+import { isProblem } from '../kernel/problem.ts';
+import { Secret } from '../kernel/secret.ts';
+import { createFernet, generateFernetKey } from './fernet.ts';
+import { parseFernetKey, sealToken } from './fernet-token.ts';
+import { cryptoProblems } from './problems.ts';
+
+interface Vector {
+  readonly desc?: string;
+  readonly token: string;
+  readonly now: string;
+  readonly iv?: readonly number[];
+  readonly ttl_sec?: number;
+  readonly src?: string;
+  readonly secret: string;
+}
+
+const clock = createManualClock();
+const key = generateFernetKey();
+const fernet = createFernet({ keys: [key], clock });
+const isInvalid = (error: unknown) => isProblem(error, cryptoProblems.invalid_token);
+
+for (const vector of vectorsOf('generate')) {
+  test(`makes the token of the specification for "${vector.src}"`, () => {
+    const parsed = parseFernetKey(vector.secret);
+    assert.ok(parsed);
+    const token = sealToken(parsed, {
+      seconds: Date.parse(vector.now) / 1000,
+      iv: Uint8Array.from(vector.iv ?? []),
+      plaintext: Buffer.from(vector.src ?? ''),
+    });
+    assert.equal(token, vector.token);
+  });
+}
+
+for (const vector of vectorsOf('verify')) {
+  test(`reads the token of the specification for "${vector.src}"`, () => {
+    assert.equal(Buffer.from(open(vector)).toString(), vector.src);
+  });
+}
+
+for (const vector of vectorsOf('invalid')) {
+  test(`refuses the invalid token of the specification: ${vector.desc}`, () => {
+    assert.throws(() => open(vector), isInvalid);
+  });
+}
+
+test('gives back any bytes', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (plaintext) => {
+      assert.deepEqual(new Uint8Array(fernet.decrypt(fernet.encrypt(plaintext))), plaintext);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('any other text than the token is refused, with one and the same problem', () => {
+  const token = fernet.encrypt(Buffer.from('secret'));
+  const seen = new Set<string>();
+  const refuse = (text: string) =>
+    assert.throws(
+      () => fernet.decrypt(text),
+      (error) => isProblem(error, cryptoProblems.invalid_token) && Boolean(seen.add(JSON.stringify(error))),
+      text,
+    );
+  fc.assert(
+    fc.property(
+      fc.nat(token.length - 1),
+      fc.constantFrom('A', 'B', 'a', '0', '-', '_', '+', '/', '=', '%', ' ', '\n'),
+      (at, character) => {
+        fc.pre(token[at] !== character);
+        refuse(token.slice(0, at) + character + token.slice(at + 1));
+      },
+    ),
+    { numRuns: 300 },
+  );
+  const standard = Buffer.from(token, 'base64url').toString('base64');
+  for (const text of [
+    '',
+    `${token}\n`,
+    ` ${token}`,
+    `${token}=`,
+    token.replace(/=+$/, ''),
+    token.slice(0, -4),
+  ])
+    refuse(text);
+  if (standard !== token) refuse(standard);
+  assert.throws(() => createFernet({ keys: [generateFernetKey()], clock }).decrypt(token), isInvalid);
+  assert.equal(seen.size, 1);
+});
+
+test('a token lives as long as its ttl says, and not in the future by more than a minute', () => {
+  const token = fernet.encryptAt(Buffer.from('x'), 1000.9);
+  assert.equal(fernet.extractTimestamp(token), 1000);
+  for (const now of [1000, 1060, 1060.9, 940]) fernet.decrypt(token, { ttl: 60, now });
+  for (const now of [1061, 939]) assert.throws(() => fernet.decrypt(token, { ttl: 60, now }), isInvalid);
+  fernet.decrypt(token, { ttl: 0, now: 1000.5 });
+  assert.throws(() => fernet.decrypt(token, { ttl: 0, now: 1001 }), isInvalid);
+  fernet.decrypt(token, { now: 5 });
+});
+
+test('the clock gives the time of a token and of its reading', () => {
+  const token = fernet.encrypt(Buffer.from('x'));
+  assert.equal(fernet.extractTimestamp(token), Math.floor(clock.now() / 1000));
+  clock.advance(61_000);
+  assert.throws(() => fernet.decrypt(token, { ttl: 60 }), isInvalid);
+  fernet.decrypt(token, { ttl: 61 });
+});
+
+test('rotation keeps content and time, under the first key', () => {
+  const old = fernet.encryptAt(Buffer.from('kept'), 77);
+  const next = generateFernetKey();
+  const rotated = createFernet({ keys: [next, key], clock }).rotate(old);
+  const after = createFernet({ keys: [next], clock });
+  assert.equal(Buffer.from(after.decrypt(rotated)).toString(), 'kept');
+  assert.equal(after.extractTimestamp(rotated), 77);
+  assert.throws(() => after.decrypt(old), isInvalid);
+});
+
+test('what is too large is refused both ways, and points to the age format', () => {
+  const small = createFernet({ keys: [key], clock, plaintextBytesMax: 100 });
+  assert.equal(small.decrypt(small.encrypt(Buffer.alloc(100))).length, 100);
+  const tooLarge = (error: unknown) => isProblem(error, cryptoProblems.too_large) && /age/.test(error.detail);
+  assert.throws(() => small.encrypt(Buffer.alloc(101)), tooLarge);
+  assert.throws(() => small.decrypt(fernet.encrypt(Buffer.alloc(200))), tooLarge);
+});
+
+test('a key that is not 32 bytes in canonical base64url is refused without being quoted', () => {
+  const text = key.reveal();
+  for (const wrong of ['', text.slice(0, -1), `${text}\n`, `${text}=`, text.slice(0, 40), 'A'.repeat(44)]) {
+    assert.throws(
+      () => createFernet({ keys: [new Secret(wrong)], clock }),
+      (error) =>
+        isProblem(error, cryptoProblems.invalid_key) && (wrong === '' || !error.detail.includes(wrong)),
+    );
+  }
+  assert.throws(
+    () => createFernet({ keys: [], clock }),
+    (error) => isProblem(error, cryptoProblems.invalid_key),
+  );
+});
+
+test('a time that is none is refused', () => {
+  for (const seconds of [-1, Number.NaN, Infinity]) {
+    assert.throws(() => fernet.encryptAt(Buffer.from('x'), seconds), RangeError);
+  }
+});
+
+function open({ token, secret, now, ttl_sec: ttl }: Vector): Uint8Array {
+  const reader = createFernet({ keys: [new Secret(secret)], clock });
+  return reader.decrypt(token, { now: Date.parse(now) / 1000, ...(ttl === undefined ? {} : { ttl }) });
+}
+
+function vectorsOf(name: string): readonly Vector[] {
+  const file = new URL(`testdata/fernet/${name}.json`, import.meta.url);
+  const vectors = JSON.parse(readFileSync(file, 'utf8')) as readonly Vector[];
+  assert.ok(vectors.length > 0);
+  return vectors;
+}

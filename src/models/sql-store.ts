@@ -1,0 +1,227 @@
+import type { Selectable, Transaction } from 'kysely';
+import type { Database } from '../storage/database.ts';
+import type { Schema } from '../storage/schema.ts';
+import type { Finding } from './onnx/inspect.ts';
+import { modelsProblems } from './problems.ts';
+import type { AliasRecord, ModelRecord, VersionRecord } from './record.ts';
+import { DEFAULT_ALIAS, type ModelStore, type VersionAddition } from './store.ts';
+import type { ModelSignature } from './version.ts';
+
+/** The store in the keep's database. */
+export function createSqlStore(database: Database): ModelStore {
+  return {
+    load: () =>
+      database.query.transaction().execute(async (transaction) => {
+        const projects = await transaction.selectFrom('projects').selectAll().orderBy('name').execute();
+        const models = await transaction
+          .selectFrom('models')
+          .selectAll()
+          .orderBy('project')
+          .orderBy('name')
+          .execute();
+        const versions = await transaction.selectFrom('versions').selectAll().orderBy('number').execute();
+        const aliases = await transaction.selectFrom('aliases').selectAll().orderBy('name').execute();
+        return {
+          projects: projects.map(({ created_at: createdAt, ...rest }) => ({ ...rest, createdAt })),
+          models: models.map(modelOf),
+          versions: versions.map(versionOf),
+          aliases: aliases.map(aliasOf),
+        };
+      }),
+    addProject: ({ id, name, createdAt }) =>
+      database.write(async (transaction) => {
+        if (await hasProject(transaction, name)) {
+          throw modelsProblems.project_exists(`the project ${name} exists already`);
+        }
+        await transaction.insertInto('projects').values({ id, name, created_at: createdAt }).execute();
+      }),
+    addVersion: (addition) => database.write((transaction) => addVersion(transaction, addition)),
+    setAlias: (alias) =>
+      database.write(async (transaction) => {
+        const version = await transaction
+          .selectFrom('versions')
+          .select('id')
+          .where('id', '=', alias.versionId)
+          .where('model_id', '=', alias.modelId)
+          .executeTakeFirst();
+        if (version === undefined) throw modelsProblems.version_unknown('the version has been removed');
+        await putAlias(transaction, alias);
+      }),
+    removeAlias: (modelId, name) =>
+      database.write(async (transaction) => {
+        const { numDeletedRows } = await transaction
+          .deleteFrom('aliases')
+          .where('model_id', '=', modelId)
+          .where('name', '=', name)
+          .executeTakeFirst();
+        return numDeletedRows > 0n;
+      }),
+    removeVersion: (versionId) =>
+      database.write(async (transaction) => {
+        const alias = await transaction
+          .selectFrom('aliases')
+          .select('name')
+          .where('version_id', '=', versionId)
+          .executeTakeFirst();
+        if (alias !== undefined) throw modelsProblems.version_in_use(`the alias ${alias.name} points at it`);
+        const { numDeletedRows } = await transaction
+          .deleteFrom('versions')
+          .where('id', '=', versionId)
+          .executeTakeFirst();
+        return numDeletedRows > 0n;
+      }),
+    removeModel: (modelId) =>
+      database.write(async (transaction) => {
+        const blobs = await transaction
+          .selectFrom('versions')
+          .select('blob')
+          .where('model_id', '=', modelId)
+          .execute();
+        await transaction.deleteFrom('aliases').where('model_id', '=', modelId).execute();
+        await transaction.deleteFrom('versions').where('model_id', '=', modelId).execute();
+        await transaction.deleteFrom('models').where('id', '=', modelId).execute();
+        await transaction.deleteFrom('settings').where('name', '=', lastNumberKey(modelId)).execute();
+        return blobs.map(({ blob }) => blob);
+      }),
+  };
+}
+
+async function addVersion(transaction: Transaction<Schema>, addition: VersionAddition): Promise<number> {
+  const { model, version, alias } = addition;
+  if (!(await hasProject(transaction, model.project))) {
+    throw modelsProblems.project_unknown(`there is no project ${model.project}`);
+  }
+  const modelId = await ensureModel(transaction, model);
+  const number = await nextNumber(transaction, modelId);
+  await transaction
+    .insertInto('versions')
+    .values(rowOf({ ...version, modelId, number }))
+    .execute();
+  const name = alias === undefined && number === 1 ? DEFAULT_ALIAS : alias;
+  if (name !== undefined && name !== null) {
+    const { createdAt: updatedAt, createdBy: updatedBy } = version;
+    await putAlias(transaction, { modelId, name, versionId: version.id, updatedAt, updatedBy });
+  }
+  return number;
+}
+
+async function hasProject(transaction: Transaction<Schema>, name: string): Promise<boolean> {
+  const row = await transaction
+    .selectFrom('projects')
+    .select('id')
+    .where('name', '=', name)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** The id of the model, which is made if it is new. */
+async function ensureModel(transaction: Transaction<Schema>, model: ModelRecord): Promise<string> {
+  const known = await transaction
+    .selectFrom('models')
+    .select('id')
+    .where('project', '=', model.project)
+    .where('name', '=', model.name)
+    .executeTakeFirst();
+  if (known === undefined) {
+    const { createdBy: created_by, createdAt: created_at, ...rest } = model;
+    await transaction
+      .insertInto('models')
+      .values({ ...rest, created_by, created_at })
+      .execute();
+    return model.id;
+  }
+  if (model.description !== '') {
+    const { description } = model;
+    await transaction.updateTable('models').set({ description }).where('id', '=', known.id).execute();
+  }
+  return known.id;
+}
+
+/** Counted apart from the rows: an entry of the audit log that says "version 3" must mean one version for ever. */
+async function nextNumber(transaction: Transaction<Schema>, modelId: string): Promise<number> {
+  const name = lastNumberKey(modelId);
+  const last = await transaction
+    .selectFrom('settings')
+    .select('value')
+    .where('name', '=', name)
+    .executeTakeFirst();
+  const number = Number(last?.value ?? 0) + 1;
+  const value = String(number);
+  await transaction
+    .insertInto('settings')
+    .values({ name, value })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value }))
+    .execute();
+  return number;
+}
+
+function lastNumberKey(modelId: string): string {
+  return `models.last-number.${modelId}`;
+}
+
+async function putAlias(transaction: Transaction<Schema>, alias: AliasRecord): Promise<void> {
+  const change = {
+    version_id: alias.versionId,
+    updated_at: alias.updatedAt,
+    updated_by: alias.updatedBy,
+  };
+  await transaction
+    .insertInto('aliases')
+    .values({ model_id: alias.modelId, name: alias.name, ...change })
+    .onConflict((conflict) => conflict.columns(['model_id', 'name']).doUpdateSet(change))
+    .execute();
+}
+
+function modelOf({ created_by, created_at, ...rest }: Selectable<Schema['models']>): ModelRecord {
+  return { ...rest, createdBy: created_by, createdAt: created_at };
+}
+
+function aliasOf(row: Selectable<Schema['aliases']>): AliasRecord {
+  return {
+    modelId: row.model_id,
+    name: row.name,
+    versionId: row.version_id,
+    updatedAt: row.updated_at,
+    updatedBy: row.updated_by,
+  };
+}
+
+function versionOf(row: Selectable<Schema['versions']>): VersionRecord {
+  return {
+    id: row.id,
+    modelId: row.model_id,
+    number: row.number,
+    format: row.format,
+    digest: row.digest,
+    bytes: row.bytes,
+    blob: row.blob,
+    payloadBytes: row.payload_bytes,
+    header: row.header,
+    keyName: row.key_name,
+    keyVersion: row.key_version,
+    signature: JSON.parse(row.signature) as ModelSignature,
+    findings: JSON.parse(row.findings) as Finding[],
+    createdBy: row.created_by,
+    createdAt: row.created_at,
+  };
+}
+
+function rowOf(record: VersionRecord): Schema['versions'] {
+  return {
+    id: record.id,
+    model_id: record.modelId,
+    number: record.number,
+    format: record.format,
+    digest: record.digest,
+    bytes: record.bytes,
+    blob: record.blob,
+    payload_bytes: record.payloadBytes,
+    header: record.header,
+    key_name: record.keyName,
+    key_version: record.keyVersion,
+    signature: JSON.stringify(record.signature),
+    findings: JSON.stringify(record.findings),
+    created_by: record.createdBy,
+    created_at: record.createdAt,
+  };
+}

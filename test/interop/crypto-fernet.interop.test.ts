@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { access } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import test, { type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { createFernet, generateFernetKey } from '../../src/crypto/fernet.ts';
+import { createManualClock } from '../../src/kernel/clock.ts';
+import { Secret } from '../../src/kernel/secret.ts';
+
+/** The reference implementation of Fernet: Python's `cryptography`, from the system or a virtual environment of its own. */
+
+const run = promisify(execFile);
+const ENVIRONMENT = fileURLToPath(new URL('../../node_modules/.cache/interop-py', import.meta.url));
+const python = await findPython();
+const MISSING = 'Python with the package cryptography is not reachable; pip install cryptography';
+
+/** Reads JSON lines of `[verb, …]` and answers each with a line of JSON; null for an invalid token. */
+const PEER = `
+import sys, json, base64
+from cryptography.fernet import Fernet, MultiFernet, InvalidToken
+def work(verb, keys, data, *rest):
+    f = MultiFernet([Fernet(k) for k in keys])
+    if verb == "encrypt": return f.encrypt_at_time(base64.b64decode(data), *rest).decode()
+    if verb == "decrypt": return base64.b64encode(f.decrypt_at_time(data, *rest) if rest else f.decrypt(data)).decode()
+    if verb == "rotate": return f.rotate(data).decode()
+    if verb == "time": return Fernet(keys[0]).extract_timestamp(data)
+    if verb == "generate": return Fernet.generate_key().decode()
+for line in sys.stdin:
+    try: print(json.dumps(work(*json.loads(line))), flush=True)
+    except InvalidToken: print("null", flush=True)
+`;
+
+const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+const contents = [
+  Buffer.alloc(0),
+  Buffer.from('hello'),
+  everyByte,
+  Buffer.alloc(15, 7),
+  Buffer.alloc(16, 7),
+  Buffer.alloc(100_000, 9),
+];
+
+test('Python reads our tokens, and we read its, over every byte and block size', async (t) => {
+  if (python === undefined) return unreachable(t);
+  const key = generateFernetKey();
+  const ours = createFernet({ keys: [key], clock: createManualClock() });
+  const tokens = contents.map((content, index) => ours.encryptAt(content, 1000 + index));
+  const answers = await ask([
+    ...tokens.map((token) => ['decrypt', [key.reveal()], token]),
+    ...tokens.map((token) => ['time', [key.reveal()], token]),
+    ...contents.map((content) => ['encrypt', [key.reveal()], content.toString('base64'), 5000]),
+  ]);
+  contents.forEach((content, index) => {
+    assert.equal(answers[index], content.toString('base64'));
+    assert.equal(answers[contents.length + index], 1000 + index);
+    const theirs = answers[2 * contents.length + index] as string;
+    assert.ok(content.equals(ours.decrypt(theirs)));
+    assert.equal(ours.extractTimestamp(theirs), 5000);
+  });
+});
+
+test('both sides agree where a ttl ends, at both ends', async (t) => {
+  if (python === undefined) return unreachable(t);
+  const key = generateFernetKey();
+  const ours = createFernet({ keys: [key], clock: createManualClock() });
+  const token = ours.encryptAt(Buffer.from('x'), 1000);
+  const cases = [0, 60].flatMap((ttl) =>
+    [939, 940, 999, 1000, 1001, 1059, 1060, 1061].map((now) => ({ ttl, now })),
+  );
+  const answers = await ask(cases.map(({ ttl, now }) => ['decrypt', [key.reveal()], token, ttl, now]));
+  cases.forEach(({ ttl, now }, index) => {
+    const accepted = (() => {
+      try {
+        return ours.decrypt(token, { ttl, now }).length === 1;
+      } catch {
+        return false;
+      }
+    })();
+    assert.equal(accepted, answers[index] !== null, `ttl ${ttl}, now ${now}`);
+  });
+});
+
+test('keys and rotations go both ways', async (t) => {
+  if (python === undefined) return unreachable(t);
+  const [old, next] = (await ask([
+    ['generate', [generateFernetKey().reveal()], ''],
+    ['generate', [generateFernetKey().reveal()], ''],
+  ])) as [string, string];
+  const clock = createManualClock();
+  const token = createFernet({ keys: [new Secret(old)], clock }).encryptAt(everyByte, 77);
+  const [theirs] = await ask([['rotate', [next, old], token]]);
+  const after = createFernet({ keys: [new Secret(next)], clock });
+  assert.ok(everyByte.equals(after.decrypt(theirs as string)));
+  assert.equal(after.extractTimestamp(theirs as string), 77);
+  const ours = createFernet({ keys: [new Secret(next), new Secret(old)], clock }).rotate(token);
+  assert.deepEqual(
+    await ask([
+      ['time', [next], ours],
+      ['decrypt', [old], ours],
+    ]),
+    [77, null],
+  );
+});
+
+async function ask(questions: readonly (readonly unknown[])[]): Promise<readonly unknown[]> {
+  const peer = spawn(python as string, ['-c', PEER], { stdio: ['pipe', 'pipe', 'inherit'] });
+  peer.stdin.end(questions.map((question) => `${JSON.stringify(question)}\n`).join(''));
+  const pieces: Buffer[] = [];
+  for await (const piece of peer.stdout as AsyncIterable<Buffer>) pieces.push(piece);
+  const answers = Buffer.concat(pieces)
+    .toString()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+  assert.equal(answers.length, questions.length);
+  return answers;
+}
+
+/** A Python that has the package; makes an environment with it if the network allows. */
+async function findPython(): Promise<string | undefined> {
+  const own = `${ENVIRONMENT}/bin/python3`;
+  for (const candidate of [own, 'python3']) if (await hasCryptography(candidate)) return candidate;
+  try {
+    await access(own).catch(() => run('python3', ['-m', 'venv', ENVIRONMENT], { timeout: 60_000 }));
+    await run(own, ['-m', 'pip', 'install', '--quiet', 'cryptography'], { timeout: 120_000 });
+  } catch {
+    return undefined;
+  }
+  return (await hasCryptography(own)) ? own : undefined;
+}
+
+function hasCryptography(path: string): Promise<boolean> {
+  return run(path, ['-c', 'import cryptography.fernet'], { timeout: 30_000 }).then(
+    () => true,
+    () => false,
+  );
+}
+
+function unreachable(t: TestContext): void {
+  t.diagnostic(MISSING);
+  t.skip(MISSING);
+}
