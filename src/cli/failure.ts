@@ -86,7 +86,7 @@ function titleOf({ title }: Readonly<Record<string, unknown>>): string {
 /** Damage that a check found is a failed verification, wherever the check ran. */
 function exitCodeOf(status: number, code: string): ExitCode {
   if (status === 401 || status === 403) return EXIT.denied;
-  return /_(corrupt|tampered|mismatch)$/.test(code) ? EXIT.verification : EXIT.failure;
+  return /[._](corrupt|tampered|truncated|mismatch)$/.test(code) ? EXIT.verification : EXIT.failure;
 }
 
 const SYSTEM: Readonly<Record<string, string>> = {

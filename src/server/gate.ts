@@ -15,18 +15,23 @@ export interface GateDependencies {
   readonly audit: Pick<AuditLog, 'append'>;
   readonly database: Pick<Database, 'asEffectOf'>;
   readonly clock: Clock;
+  /** False: a Basic credential is refused like none. */
+  readonly acceptBasic: boolean;
 }
 
 /**
  * The one choke point: every request of every listener is identified, authorised and recorded here. Requests over
  * `run/admin.sock`, and those composed in the command's own process, come from whoever owns the keep's files.
  */
-export function createGate({ authenticator, access, audit, database, clock }: GateDependencies): Gate {
+export function createGate(dependencies: GateDependencies): Gate {
+  const { authenticator, access, audit, database, clock, acceptBasic } = dependencies;
   const owner = localCaller();
   return {
     identify(attempt) {
       if (attempt.listener !== 'tcp') return owner;
-      return authenticator.authenticate(attempt.authorization?.reveal(), attempt.source);
+      const authorization = attempt.authorization?.reveal();
+      const accepted = acceptBasic || !/^basic /i.test(authorization ?? '');
+      return authenticator.authenticate(accepted ? authorization : undefined, attempt.source);
     },
     authorize: (caller, permission, resource) => access.require(caller, permission, resource),
     async begin(attempt, caller) {

@@ -34,7 +34,7 @@ const SOCKET_PATH_BYTES_MAX = 107;
 
 /** Makes the directories of a new keep, mode 0700. A directory that holds anything but a configuration is refused. */
 export async function createKeepDirectory(paths: KeepPaths): Promise<void> {
-  const present = await readdir(paths.home).catch(() => []);
+  const present: readonly string[] = await readdir(paths.home).catch(() => []);
   if (present.includes('keyring.age') || present.includes('root.key')) {
     throw keepProblems.exists(`${paths.home} already holds a keep`);
   }

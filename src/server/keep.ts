@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { isPermission } from '../access/catalogue.ts';
 import { type AccessControl, createAccessControl } from '../access/service.ts';
@@ -91,7 +90,6 @@ export async function openKeep({ home, config, clock, log }: KeepOptions): Promi
     }),
     (opened) => opened.close(),
   );
-  await writeFile(`${paths.log}/vkey`, `${audit.vkey}\n`, { mode: 0o600 });
   await reconcile(audit, database, log);
 
   const access = await createAccessControl({

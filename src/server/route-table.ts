@@ -1,0 +1,81 @@
+import type { Registry as MetricsRegistry } from 'prom-client';
+import { isPermission } from '../access/catalogue.ts';
+import { accessProblems } from '../access/problems.ts';
+import { createAccessRoutes } from '../access/routes.ts';
+import { auditProblems } from '../audit/problems.ts';
+import { createAuditRoutes } from '../audit/routes.ts';
+import type { Config } from '../config/config.ts';
+import { createOperationsRoutes } from '../http/operations.ts';
+import { httpProblems } from '../http/problems.ts';
+import type { Route } from '../http/route.ts';
+import { identityProblems } from '../identity/problems.ts';
+import { createIdentityRoutes } from '../identity/routes.ts';
+import { modelsProblems } from '../models/problems.ts';
+import { createModelRoutes } from '../models/routes.ts';
+import type { VersionReference } from '../models/version.ts';
+import { servingProblems } from '../serving/problems.ts';
+import { createServingRoutes } from '../serving/routes.ts';
+import { storageProblems } from '../storage/problems.ts';
+import type { Keep } from './keep.ts';
+
+export interface RouteTableOptions {
+  readonly keep: Keep;
+  readonly config: Config;
+  readonly metrics: MetricsRegistry;
+  /** The version of Modelkeep. */
+  readonly release: string;
+}
+
+/** Every route there is. Throws a TypeError on a permission that is not in the catalogue. */
+export function createRouteTable({ keep, config, metrics, release }: RouteTableOptions): readonly Route[] {
+  const { access, audit, identity, predictor, registry } = keep;
+  const features: readonly Route[] = [
+    ...createIdentityRoutes(identity),
+    ...createAccessRoutes(access),
+    ...createModelRoutes({
+      registry,
+      visible: (caller, path) => access.visible(caller, 'model.read', path),
+    }),
+    ...createAuditRoutes(audit),
+    ...createServingRoutes({
+      models: registry,
+      predictor,
+      defaultModel: defaultModelOf(config),
+      isReady: () => audit.available(),
+      release,
+    }),
+  ];
+  const routes = [
+    ...features,
+    ...createOperationsRoutes({
+      routes: features,
+      problems: [
+        accessProblems,
+        auditProblems,
+        httpProblems,
+        identityProblems,
+        modelsProblems,
+        servingProblems,
+        storageProblems,
+      ].flatMap((table) => Object.values(table)),
+      readiness: () => ({
+        ready: audit.available(),
+        reasons: audit.available() ? [] : ['the audit log cannot be written'],
+      }),
+      registry: metrics,
+      metricsPublic: config.metrics.public,
+      info: { title: 'Modelkeep', version: release },
+    }),
+  ];
+  for (const { guard, path } of routes) {
+    if ('permission' in guard && !isPermission(guard.permission)) {
+      throw new TypeError(`${path} asks for "${guard.permission}", which is not in the catalogue`);
+    }
+  }
+  return routes;
+}
+
+function defaultModelOf({ serving }: Config): VersionReference | undefined {
+  const [project, model] = serving.defaultModel?.split('/') ?? [];
+  return project === undefined || model === undefined ? undefined : { project, model };
+}
