@@ -1,4 +1,3 @@
-import { Transform } from 'node:stream';
 import { spec } from 'node:test/reporters';
 import type { TestEvent } from 'node:test/reporters';
 
@@ -16,7 +15,7 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncIt
       else skipped++;
     }
     if (event.type === 'test:fail' && event.data.details.type !== 'suite') failed++;
-    (written as Transform).write(event);
+    written.write(event);
     yield* pending.splice(0);
   }
   const ended = new Promise((resolve) => written.once('end', resolve));

@@ -34,7 +34,8 @@ interface Source {
 const SOURCE_ROOT = join(import.meta.dirname, '..', 'src');
 
 function importsOf({ path, text }: Source): Import[] {
-  const pattern = /^\s*(import|export)\s+(type\s)?[^;'"]*?from\s+'(\.[^']+)'|import\('(\.[^']+)'\)|new URL\(\s*'(\.[^']+)'/gm;
+  const pattern =
+    /^\s*(import|export)\s+(type\s)?[^;'"]*?from\s+'(\.[^']+)'|import\('(\.[^']+)'\)|new URL\(\s*'(\.[^']+)'/gm;
   return [...text.matchAll(pattern)].map((match) => ({
     from: path,
     to: join(dirname(path), match[3] ?? match[4] ?? match[5] ?? ''),
@@ -126,17 +127,23 @@ describe('the architecture', () => {
 
   it('catches a seeded violation, a seeded cycle and a room without a row', () => {
     const seeded = (path: string, text: string): Source => ({ path, text });
-    assert.deepEqual(violations([seeded('crypto/age.ts', "import { createRegistry } from '../models/registry.ts';")]), [
-      'crypto/age.ts may not import models/registry.ts',
-    ]);
+    assert.deepEqual(
+      violations([seeded('crypto/age.ts', "import { createRegistry } from '../models/registry.ts';")]),
+      ['crypto/age.ts may not import models/registry.ts'],
+    );
     assert.deepEqual(violations([seeded('models/a.ts', "import { decide } from '../access/decide.ts';")]), [
       'models/a.ts may not import access/decide.ts',
     ]);
-    assert.deepEqual(violations([seeded('models/a.ts', "import type { Permission } from '../access/catalogue.ts';")]), []);
+    assert.deepEqual(
+      violations([seeded('models/a.ts', "import type { Permission } from '../access/catalogue.ts';")]),
+      [],
+    );
     assert.deepEqual(violations([seeded('cli/a.ts', "import { routes } from '../audit/routes.ts';")]), [
       'cli/a.ts: only server/ may import audit/routes.ts',
     ]);
-    assert.deepEqual(violations([seeded('helpers/a.ts', '')]), ['helpers/a.ts: room "helpers" is not in the table']);
+    assert.deepEqual(violations([seeded('helpers/a.ts', '')]), [
+      'helpers/a.ts: room "helpers" is not in the table',
+    ]);
     const ring = [
       seeded('kernel/a.ts', "import { b } from './b.ts';"),
       seeded('kernel/b.ts', "import { a } from './a.ts';"),
@@ -147,7 +154,11 @@ describe('the architecture', () => {
   it('reads the clock and the environment in one place each', async () => {
     const offenders = (await readSources())
       .filter(({ path }) => !path.endsWith('.test.ts') && !path.startsWith('config/') && path !== 'main.ts')
-      .filter(({ path, text }) => path !== 'kernel/clock.ts' && /\bprocess\.env\b|\bDate\.now\(\)|new Date\(\)|Math\.random\(/.test(text))
+      .filter(
+        ({ path, text }) =>
+          path !== 'kernel/clock.ts' &&
+          /\bprocess\.env\b|\bDate\.now\(\)|new Date\(\)|Math\.random\(/.test(text),
+      )
       .map(({ path }) => path);
     assert.deepEqual(offenders, []);
   });

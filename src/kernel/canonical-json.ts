@@ -17,7 +17,8 @@ export class JsonError extends Error {
  */
 export function canonicalJson(value: Json): string {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`${value} has no JSON form`);
-  if (typeof value === 'string' && !value.isWellFormed()) throw new TypeError('a lone surrogate has no JSON form');
+  if (typeof value === 'string' && !value.isWellFormed())
+    throw new TypeError('a lone surrogate has no JSON form');
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   const object = value as { readonly [key: string]: Json };

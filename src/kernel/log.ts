@@ -14,7 +14,10 @@ export function createLog({ write, clock }: { write: (line: string) => void; clo
     (level: string) =>
     (event: string, fields: LogFields = {}): void => {
       const plain = Object.fromEntries(
-        Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? describe(value) : value]),
+        Object.entries(fields).map(([name, value]) => [
+          name,
+          value instanceof Error ? describe(value) : value,
+        ]),
       );
       write(`${JSON.stringify({ time: new Date(clock.now()).toISOString(), level, event, ...plain })}\n`);
     };

@@ -12,7 +12,11 @@ export class Problem extends Error {
   /** Response headers that belong to the failure: `retry-after`, `www-authenticate`. */
   readonly headers: Readonly<Record<string, string>>;
 
-  constructor(definition: Pick<ProblemDefinition, 'code' | 'status' | 'title'>, detail: string, options: ProblemOptions = {}) {
+  constructor(
+    definition: Pick<ProblemDefinition, 'code' | 'status' | 'title'>,
+    detail: string,
+    options: ProblemOptions = {},
+  ) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = definition.code;
     this.status = definition.status;

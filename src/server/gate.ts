@@ -90,7 +90,9 @@ function common(
     request: attempt.requestId,
     action: attempt.action,
     principal: caller === undefined ? strangerOf(refused) : principalOf(caller),
-    ...(credential === undefined ? credentialOf(refused) : { credential: { kind: credential.kind, id: credential.id } }),
+    ...(credential === undefined
+      ? credentialOf(refused)
+      : { credential: { kind: credential.kind, id: credential.id } }),
     source: attempt.source,
     http: { method: attempt.method, route: attempt.route },
     ...(attempt.resource === undefined ? {} : { resource: attempt.resource }),
@@ -104,11 +106,15 @@ function principalOf({ principal }: Caller): EntryPrincipal {
 
 /** Inside the log a refused attempt names whom it claimed to be, where that principal exists. */
 function strangerOf(refused: AuthenticationFailure | undefined): EntryPrincipal {
-  return refused?.principalId === undefined ? { kind: 'anonymous' } : { kind: 'anonymous', id: refused.principalId };
+  return refused?.principalId === undefined
+    ? { kind: 'anonymous' }
+    : { kind: 'anonymous', id: refused.principalId };
 }
 
 function credentialOf(refused: AuthenticationFailure | undefined): Pick<EntryDraft, 'credential'> {
-  return refused?.credentialId === undefined ? {} : { credential: { kind: 'refused', id: refused.credentialId } };
+  return refused?.credentialId === undefined
+    ? {}
+    : { credential: { kind: 'refused', id: refused.credentialId } };
 }
 
 function authenticationFailureIn(failure: unknown): AuthenticationFailure | undefined {

@@ -67,7 +67,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
   return { keep, server, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
-function readTls({ config, environment, readFile }: HouseOptions): Parameters<typeof createHttpServer>[0]['tls'] {
+function readTls({
+  config,
+  environment,
+  readFile,
+}: HouseOptions): Parameters<typeof createHttpServer>[0]['tls'] {
   const { certificate, key } = config.tls;
   if (certificate === undefined || key === undefined) return undefined;
   const cert = readFile(certificate);

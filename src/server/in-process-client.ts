@@ -4,13 +4,17 @@ import type { HttpServer, InjectedReply } from '../http/server.ts';
 import type { ProblemDocument } from '../kernel/problem.ts';
 
 /** Sends requests to a route table in this process; `close` also closes what lies behind it. */
-export function createInProcessClient(server: Pick<HttpServer, 'inject'>, close: () => Promise<void>): KeepClient {
+export function createInProcessClient(
+  server: Pick<HttpServer, 'inject'>,
+  close: () => Promise<void>,
+): KeepClient {
   const exchange = async (call: KeepCall): Promise<InjectedReply> => {
     const query = new URLSearchParams();
-    for (const [name, value] of Object.entries(call.query ?? {})) if (value !== undefined) query.set(name, value);
+    for (const [name, value] of Object.entries(call.query ?? {}))
+      if (value !== undefined) query.set(name, value);
     const reply = await server.inject({
       method: call.method,
-      url: query.size === 0 ? call.path : `${call.path}?${query}`,
+      url: query.size === 0 ? call.path : `${call.path}?${query.toString()}`,
       ...contentOf(call),
     });
     if (reply.status >= 200 && reply.status < 300) return reply;

@@ -64,7 +64,9 @@ export function createKeepAccess(io: CliIo): KeepAccess {
 
       say(`The demo keep lies in ${paths.home} and listens on ${base}`);
       for (const model of cast.models) {
-        say(`   model ${model.name}, version ${model.number}, ${model.bytes} bytes, sha256 ${model.digest.slice(0, 16)}`);
+        say(
+          `   model ${model.name}, version ${model.number}, ${model.bytes} bytes, sha256 ${model.digest.slice(0, 16)}`,
+        );
       }
       const failures = await giveTour({
         base,
@@ -84,11 +86,17 @@ export function createKeepAccess(io: CliIo): KeepAccess {
           return join(paths.blobs, blob.slice(0, 2), blob);
         },
       });
-      say(failures.length === 0 ? 'Every step went as it must.' : `${failures.length} steps did not go as they must.`);
+      say(
+        failures.length === 0
+          ? 'Every step went as it must.'
+          : `${failures.length} steps did not go as they must.`,
+      );
       if (exit) return failures.length === 0 ? 0 : 1;
 
       say('The keep serves on; paste these into another terminal:');
-      say(`   curl -u '${cast.ada.name}:${cast.ada.password.reveal()}' ${base}/predict -H 'content-type: application/json' -d '{"value": 3}'`);
+      say(
+        `   curl -u '${cast.ada.name}:${cast.ada.password.reveal()}' ${base}/predict -H 'content-type: application/json' -d '{"value": 3}'`,
+      );
       say(`   curl -H 'authorization: Bearer ${cast.checkout.key.reveal()}' ${base}/v2/models/iris`);
       say(`   npx modelkeep --home ${paths.home} audit search`);
       await untilAborted(signal);

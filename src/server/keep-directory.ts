@@ -45,7 +45,8 @@ export async function createKeepDirectory(paths: KeepPaths): Promise<void> {
     throw keepProblems.path_too_long(`${paths.socket} has more than ${SOCKET_PATH_BYTES_MAX} bytes`);
   }
   await mkdir(paths.home, { recursive: true, mode: 0o700 });
-  for (const directory of [paths.blobs, paths.log, join(paths.home, 'run')]) await mkdir(directory, { mode: 0o700 });
+  for (const directory of [paths.blobs, paths.log, join(paths.home, 'run')])
+    await mkdir(directory, { mode: 0o700 });
 }
 
 /** Throws unless `paths` is a keep that only its owner can enter. */

@@ -144,7 +144,9 @@ async function originOf(database: Database): Promise<string> {
     .where('name', '=', 'audit.origin')
     .executeTakeFirst();
   if (found !== undefined) return found.value;
-  const origin = `modelkeep.local/${hostname().toLowerCase().replaceAll(/[^a-z0-9.-]/g, '-')}`;
+  const origin = `modelkeep.local/${hostname()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.-]/g, '-')}`;
   await database.write((transaction) =>
     transaction.insertInto('settings').values({ name: 'audit.origin', value: origin }).execute(),
   );

@@ -71,7 +71,8 @@ describe('the database', () => {
     await database.close();
     const file = await open(path, 'r+');
     const { size } = await file.stat();
-    for (let page = 8; page < size / 4096; page++) await file.write(Buffer.alloc(2000, 0xff), 0, 2000, page * 4096);
+    for (let page = 8; page < size / 4096; page++)
+      await file.write(Buffer.alloc(2000, 0xff), 0, 2000, page * 4096);
     await file.close();
     await assert.rejects(openDatabase(path), (error) => isProblem(error, storageProblems.database_corrupt));
   });

@@ -77,12 +77,16 @@ function openRaw(path: string, clock: Clock): DatabaseSync {
 }
 
 function migrate(database: DatabaseSync, path: string, clock: Clock): void {
-  database.exec('create table if not exists migrations (name text primary key, applied_at integer not null) strict');
+  database.exec(
+    'create table if not exists migrations (name text primary key, applied_at integer not null) strict',
+  );
   const applied = database.prepare('select name from migrations order by name').all();
   const known = new Set(MIGRATIONS.map((migration) => migration.name));
   for (const { name } of applied) {
     if (!known.has(String(name))) {
-      throw storageProblems.database_newer(`${path} holds migration "${String(name)}", which this version does not know`);
+      throw storageProblems.database_newer(
+        `${path} holds migration "${String(name)}", which this version does not know`,
+      );
     }
   }
   for (const migration of MIGRATIONS.slice(applied.length)) {
@@ -104,7 +108,8 @@ const UNWRITABLE = new Set([8, 10, 13, 14]); // SQLITE_READONLY, SQLITE_IOERR, S
 function explain(error: unknown, path: string): unknown {
   if (error instanceof Problem || !(error instanceof Error) || !('errcode' in error)) return error;
   const primary = Number(error.errcode) & 0xff;
-  if (CORRUPT.has(primary)) return storageProblems.database_corrupt(`${path}: ${error.message}`, { cause: error });
+  if (CORRUPT.has(primary))
+    return storageProblems.database_corrupt(`${path}: ${error.message}`, { cause: error });
   if (UNWRITABLE.has(primary)) {
     return storageProblems.not_writable(`the database cannot be written: ${error.message}`, { cause: error });
   }

@@ -51,7 +51,8 @@ export function createFileBlobStore(root: string): BlobStore {
           yield chunk as Buffer;
         }
       } catch (error) {
-        if (codeOf(error) === 'ENOENT') throw storageProblems.blob_missing(`blob ${name} is not in the store`);
+        if (codeOf(error) === 'ENOENT')
+          throw storageProblems.blob_missing(`blob ${name} is not in the store`);
         throw error;
       }
       if (hash.digest('hex') !== name) {

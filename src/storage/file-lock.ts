@@ -1,7 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { storageProblems } from './problems.ts';
 
-
 export interface FileLock extends Disposable {
   release(): void;
 }

@@ -17,7 +17,12 @@ interface Acknowledged {
 }
 
 /** Sends predictions and changes until the server is gone; collects what it acknowledged. */
-async function load(base: string, authorization: string, round: number, client: number): Promise<Acknowledged[]> {
+async function load(
+  base: string,
+  authorization: string,
+  round: number,
+  client: number,
+): Promise<Acknowledged[]> {
   const acknowledged: Acknowledged[] = [];
   for (let turn = 0; ; turn++) {
     const change = client === 0;
@@ -45,7 +50,10 @@ describe('a keep killed at random moments', () => {
   it(`loses no acknowledged entry and always opens again, ${ROUNDS} times`, async (t) => {
     const home = join(await mkdtemp(join(tmpdir(), 'modelkeep-crash-')), 'keep');
     const expectOk = async (args: readonly string[], input?: string): Promise<string> => {
-      const { code, stdout, stderr } = await runCli(['--home', home, ...args], input === undefined ? {} : { input });
+      const { code, stdout, stderr } = await runCli(
+        ['--home', home, ...args],
+        input === undefined ? {} : { input },
+      );
       assert.equal(code, 0, stderr);
       return stdout;
     };
@@ -55,15 +63,33 @@ describe('a keep killed at random moments', () => {
     await expectOk(['models', 'add', model, '--model', 'default/polarity']);
     await expectOk(['service-accounts', 'create', 'load']);
     for (const role of ['admin', 'consumer']) {
-      await expectOk(['bindings', 'create', '--subject', 'service-account:load', '--role', role, '--scope', '/']);
+      await expectOk([
+        'bindings',
+        'create',
+        '--subject',
+        'service-account:load',
+        '--role',
+        role,
+        '--scope',
+        '/',
+      ]);
     }
-    const created = await expectOk(['--json', 'api-keys', 'create', '--owner', 'service-account:load', '--show-secret']);
+    const created = await expectOk([
+      '--json',
+      'api-keys',
+      'create',
+      '--owner',
+      'service-account:load',
+      '--show-secret',
+    ]);
     const authorization = `Bearer ${(JSON.parse(created) as { key: string }).key}`;
 
     const acknowledged: Acknowledged[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       const server = await startServer(home, ['--default-model', 'default/polarity']);
-      const clients = Array.from({ length: CLIENTS }, (_, client) => load(server.base, authorization, round, client));
+      const clients = Array.from({ length: CLIENTS }, (_, client) =>
+        load(server.base, authorization, round, client),
+      );
       await delay(randomInt(20, 400));
       await server.kill();
       acknowledged.push(...(await Promise.all(clients)).flat());
@@ -72,7 +98,9 @@ describe('a keep killed at random moments', () => {
     const vkey = (await readFile(join(home, 'log', 'vkey'), 'utf8')).trim();
     const last = await startServer(home, ['--default-model', 'default/polarity']);
     for (const { index, request } of acknowledged.filter((_, at) => at % 50 === 0)) {
-      const response = await fetch(`${last.base}/api/v1/audit/entries/${index}`, { headers: { authorization } });
+      const response = await fetch(`${last.base}/api/v1/audit/entries/${index}`, {
+        headers: { authorization },
+      });
       assert.equal(response.status, 403, 'admin may not read the log');
       await response.arrayBuffer();
       void request;
@@ -81,12 +109,12 @@ describe('a keep killed at random moments', () => {
 
     const entries = await expectOk(['--json', 'audit', 'search', '--limit', '1000000']);
     const byIndex = new Map(
-      (JSON.parse(entries) as { entries: { index: number; entry: { request?: string } }[] }).entries.map((row) => [
-        String(row.index),
-        row.entry.request,
-      ]),
+      (JSON.parse(entries) as { entries: { index: number; entry: { request?: string } }[] }).entries.map(
+        (row) => [String(row.index), row.entry.request],
+      ),
     );
-    for (const { index, request } of acknowledged) assert.equal(byIndex.get(index), request, `entry ${index}`);
+    for (const { index, request } of acknowledged)
+      assert.equal(byIndex.get(index), request, `entry ${index}`);
     const verification = await verifyLog(join(home, 'log'), vkey);
     assert.deepEqual(verification.problems, []);
     t.diagnostic(`${acknowledged.length} acknowledged entries over ${ROUNDS} kills, none lost`);

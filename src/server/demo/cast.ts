@@ -44,7 +44,12 @@ export async function engageCast(client: KeepClient): Promise<Cast> {
   const account = { name: 'checkout', display: 'The checkout service' };
   await unlessExists(client.request({ method: 'POST', path: '/api/v1/service-accounts', body: account }));
   await ensureBinding(client, 'service-account:checkout', 'consumer');
-  return { ada, bob, checkout: { name: 'checkout', key: await renewKey(client, 'service-account:checkout') }, models };
+  return {
+    ada,
+    bob,
+    checkout: { name: 'checkout', key: await renewKey(client, 'service-account:checkout') },
+    models,
+  };
 }
 
 async function ensureModel(client: KeepClient, name: string): Promise<DemoModel> {
@@ -70,7 +75,9 @@ async function ensureUser(
 ): Promise<{ name: string; password: Secret<string> }> {
   const password = newPassword();
   const body = { password: password.reveal() };
-  const created = await unlessExists(client.request({ method: 'POST', path: '/api/v1/users', body: { name, ...body } }));
+  const created = await unlessExists(
+    client.request({ method: 'POST', path: '/api/v1/users', body: { name, ...body } }),
+  );
   if (!created) await client.request({ method: 'PUT', path: apiPath`/api/v1/users/${name}/password`, body });
   await ensureBinding(client, `user:${name}`, role);
   return { name, password };
@@ -111,7 +118,10 @@ function ifMissing(error: unknown): undefined {
   throw error;
 }
 
-const SYLLABLES = 'ba be bo da de do fa fe fi ka ke ki la le lo ma me mo na ne no pa pe po ra re ro sa se so ta te to'.split(' ');
+const SYLLABLES =
+  'ba be bo da de do fa fe fi ka ke ki la le lo ma me mo na ne no pa pe po ra re ro sa se so ta te to'.split(
+    ' ',
+  );
 
 /** Four words of six letters: 4 × 3 syllables of 36, 62 bits, and no character that a shell would touch. */
 function newPassword(): Secret<string> {

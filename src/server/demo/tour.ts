@@ -38,7 +38,10 @@ export async function giveTour(options: TourOptions): Promise<string[]> {
     const started = clock.monotonic();
     const response = await fetch(base + path, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(authorization === undefined ? {} : { authorization }) },
+      headers: {
+        'content-type': 'application/json',
+        ...(authorization === undefined ? {} : { authorization }),
+      },
       body: JSON.stringify(body),
     });
     const text = await response.text();
@@ -51,16 +54,22 @@ export async function giveTour(options: TourOptions): Promise<string[]> {
     say(`   ${answer.status} ${shorten(answer.text)}${receipt === null ? '' : `   audit-index: ${receipt}`}`);
     return answer;
   };
-  const basic = (name: string, password: string): string => `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
+  const basic = (name: string, password: string): string =>
+    `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
   const ada = basic(cast.ada.name, cast.ada.password.reveal());
   const bob = basic(cast.bob.name, cast.bob.password.reveal());
   const key = `Bearer ${cast.checkout.key.reveal()}`;
   const spamPath = '/projects/default/models/spam/predict';
-  const mail = { text: 'Congratulations! You are a winner. Click here to claim your free money, no risk, order now!!!' };
+  const mail = {
+    text: 'Congratulations! You are a winner. Click here to claim your free money, no risk, order now!!!',
+  };
 
   say('1. An allowed caller gets a prediction and the index of its audit entry');
   const byPassword = await show('ada, password', '/predict', { value: 3 }, ada);
-  expect('the model answers', byPassword.text === '{"prediction":"positive"}' && byPassword.headers.has('audit-index'));
+  expect(
+    'the model answers',
+    byPassword.text === '{"prediction":"positive"}' && byPassword.headers.has('audit-index'),
+  );
   const byKey = await show('checkout, API key', spamPath, mail, key);
   expect('the API key works as well', byKey.status === 200 && byKey.headers.has('audit-index'));
 
@@ -68,13 +77,24 @@ export async function giveTour(options: TourOptions): Promise<string[]> {
   const anonymous = await show('nobody', '/predict', { value: 3 });
   expect('no credential is refused', anonymous.status === 401);
   const wrong = await show('ada, wrong password', '/predict', { value: 3 }, basic('ada', 'not-her-password'));
-  const unknown = await show('eve, who does not exist', '/predict', { value: 3 }, basic('eve', 'not-a-password'));
-  expect('the answers are the same but for the request id', sameRefusal(anonymous, wrong) && sameRefusal(wrong, unknown));
-  say(`   a wrong password took ${wrong.ms.toFixed(0)} ms, an unknown name ${unknown.ms.toFixed(0)} ms: both hash once`);
+  const unknown = await show(
+    'eve, who does not exist',
+    '/predict',
+    { value: 3 },
+    basic('eve', 'not-a-password'),
+  );
+  expect(
+    'the answers are the same but for the request id',
+    sameRefusal(anonymous, wrong) && sameRefusal(wrong, unknown),
+  );
+  say(
+    `   a wrong password took ${wrong.ms.toFixed(0)} ms, an unknown name ${unknown.ms.toFixed(0)} ms: both hash once`,
+  );
 
   say('3. A known caller without the right is told which one is missing');
   const denied = await show('bob, viewer', '/predict', { value: 3 }, bob);
-  const named = /model\.invoke/.test(denied.text) && denied.text.includes('/projects/default/models/polarity');
+  const named =
+    /model\.invoke/.test(denied.text) && denied.text.includes('/projects/default/models/polarity');
   expect('the refusal names the permission and the scope', denied.status === 403 && named);
 
   say('4. The audit log can be checked by anybody who has a copy of it and the verifier key');
@@ -100,7 +120,10 @@ export async function giveTour(options: TourOptions): Promise<string[]> {
   const mend = await flipByte(blob, 0.5);
   try {
     const refused = await show('ada', path, flower, ada);
-    expect('the load is refused, and the model is named', refused.status >= 500 && refused.text.includes('iris'));
+    expect(
+      'the load is refused, and the model is named',
+      refused.status >= 500 && refused.text.includes('iris'),
+    );
   } finally {
     await mend();
   }
