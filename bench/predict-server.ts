@@ -51,7 +51,14 @@ process.once('disconnect', () => void house[Symbol.asyncDispose]().then(() => pr
 function gateOf(keep: Keep): Gate {
   const { identity, access, audit, database } = keep;
   const { authenticator } = identity;
-  const shipped = createGate({ authenticator, access, audit, database, clock: systemClock, acceptBasic: true });
+  const shipped = createGate({
+    authenticator,
+    access,
+    audit,
+    database,
+    clock: systemClock,
+    acceptBasic: true,
+  });
   const record = async (): Promise<{ index: number }> => ({ index: 0 });
   if (mode === 'guarded') return shipped;
   if (mode === 'unlogged') return { ...shipped, record };

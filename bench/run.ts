@@ -11,6 +11,12 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<BenchTable
 };
 
 const PAGE = join(import.meta.dirname, '..', 'docs', 'benchmarks.md');
+const HEAD = `# Benchmarks
+
+Each table is written by the command it names, every row of it measured in the same run. Machines differ and are noisy:
+read the ratios, not the figures.
+`;
+
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in BENCHES));
 if (unknown.length > 0) {
@@ -37,9 +43,3 @@ function withSection(page: string, name: string, text: string): string {
   if (start < 0) return `${page === '' ? HEAD : page}\n${section}`;
   return page.slice(0, start) + section + page.slice(page.indexOf(close) + close.length + 1);
 }
-
-const HEAD = `# Benchmarks
-
-Each table is written by the command it names, every row of it measured in the same run. Machines differ and are noisy:
-read the ratios, not the figures.
-`;

@@ -14,4 +14,7 @@ const page = join(root, 'README.md');
 const command = '```console\n$ npm install && npm start -- --exit\n';
 const text = readFileSync(page, 'utf8');
 const start = text.indexOf(command) + command.length;
-writeFileSync(page, text.slice(0, start) + printed.replaceAll(home, './keep-demo') + text.slice(text.indexOf('```', start)));
+writeFileSync(
+  page,
+  text.slice(0, start) + printed.replaceAll(home, './keep-demo') + text.slice(text.indexOf('```', start)),
+);

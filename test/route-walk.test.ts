@@ -31,16 +31,26 @@ describe('every route', () => {
     place = await openTemporaryHouse();
     const config = loadConfig({ flags: {}, env: {}, homeDirectory: place.home, readFile: () => undefined });
     routes = createRouteTable({ keep: place.house.keep, config, metrics: new Registry(), release: '0' });
-    await place.client.request({ method: 'POST', path: '/api/v1/service-accounts', body: { name: 'powerless' } });
+    await place.client.request({
+      method: 'POST',
+      path: '/api/v1/service-accounts',
+      body: { name: 'powerless' },
+    });
     const body = { owner: 'service-account:powerless' };
-    const { key } = await place.client.request<{ key: string }>({ method: 'POST', path: '/api/v1/api-keys', body });
+    const { key } = await place.client.request<{ key: string }>({
+      method: 'POST',
+      path: '/api/v1/api-keys',
+      body,
+    });
     powerless = `Bearer ${key}`;
   });
   after(() => place[Symbol.asyncDispose]());
 
   /** The status of `route` with every parameter filled in, and how many entries the attempt left. */
   async function attempt(route: Route, authorization?: string): Promise<{ status: number; entries: number }> {
-    const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => (['version', 'index'].includes(name) ? '1' : 'x'));
+    const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+      ['version', 'index'].includes(name) ? '1' : 'x',
+    );
     const takesJson = route.request?.body !== undefined && !('stream' in route.request.body);
     const audit = place.house.keep.audit;
     const before = audit.size();
@@ -57,7 +67,9 @@ describe('every route', () => {
   }
 
   it('is public by the pinned list alone', () => {
-    const found = routes.filter(({ guard }) => 'public' in guard).map(({ method, path }) => `${method} ${path}`);
+    const found = routes
+      .filter(({ guard }) => 'public' in guard)
+      .map(({ method, path }) => `${method} ${path}`);
     assert.ok(routes.length > 60, `only ${routes.length} routes were seen`);
     assert.deepEqual(found.toSorted(), PUBLIC);
   });

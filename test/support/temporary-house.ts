@@ -18,7 +18,9 @@ export interface TemporaryHouse extends AsyncDisposable {
 }
 
 /** A keep in a directory of its own, composed as `serve` does it and listening on a free port; removed when disposed. */
-export async function openTemporaryHouse(flags: Readonly<Record<string, string>> = {}): Promise<TemporaryHouse> {
+export async function openTemporaryHouse(
+  flags: Readonly<Record<string, string>> = {},
+): Promise<TemporaryHouse> {
   const home = join(await mkdtemp(join(tmpdir(), 'modelkeep-house-')), 'keep');
   const readFile = (): undefined => undefined;
   const config = loadConfig({ flags, env: {}, homeDirectory: home, readFile });
