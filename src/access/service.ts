@@ -2,7 +2,8 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Caller } from '../kernel/principal.ts';
 import { type BindingService, createBindingService } from './binding-service.ts';
 import { permissionNumber, permissionSet, isPermission } from './catalogue.ts';
-import { type Decision, decide } from './decide.ts';
+import { type Decision, type DecisionCode, decide } from './decide.ts';
+import { Denial } from './denial.ts';
 import { assertAnchorRemains } from './escalation.ts';
 import { type Explanation, explain, grantors } from './explain.ts';
 import { createGroupService, findGroup, type GroupService, withdrawal } from './group-service.ts';
@@ -91,13 +92,13 @@ export async function createAccessControl({
   const decideFor = ({ principal, credential }: Caller, permission: string, resource: string): Decision =>
     decide(editor.index(), { principal, credential, permission, resource, now: clock.now() });
 
-  function deny(permission: string, scope: string): never {
+  function deny(permission: string, scope: string, code: DecisionCode): never {
     const shown =
       parseScope(scope) === undefined || !isPermission(permission)
         ? 'the permission asked for'
         : `${permission}@${scope}`;
     const members = { permission, scope };
-    throw accessProblems.denied(`${shown} is missing`, { members });
+    throw accessProblems.denied(`${shown} is missing`, { members, cause: new Denial(code) });
   }
 
   async function subject(reference: string): Promise<Subject> {
@@ -120,7 +121,8 @@ export async function createAccessControl({
   return {
     decide: decideFor,
     require(caller, permission, resource) {
-      if (!decideFor(caller, permission, resource).allow) deny(permission, resource);
+      const { allow, code } = decideFor(caller, permission, resource);
+      if (!allow) deny(permission, resource, code);
     },
     visible: (caller, permission, path) => decideFor(caller, permission, path).allow,
     filter: (caller, permission, resources) =>

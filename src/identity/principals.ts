@@ -43,11 +43,13 @@ interface PrincipalsDependencies {
   readonly directory: Directory;
   readonly clock: Clock;
   readonly onRemoved: (id: string) => Promise<void> | void;
+  /** Throws if the keep could not be governed without this principal. */
+  readonly assertRemovable: (id: string) => void;
 }
 
 export function createPrincipals(
   kind: PrincipalRecord['kind'],
-  { store, directory, clock, onRemoved }: PrincipalsDependencies,
+  { store, directory, clock, onRemoved, assertRemovable }: PrincipalsDependencies,
 ): Principals {
   return {
     list: () => directory.list(kind).map(toAccount),
@@ -76,6 +78,7 @@ export function createPrincipals(
           directory.put(after);
           return toAccount(after);
         }
+        assertRemovable(after.id);
         const now = clock.now();
         await store.updatePrincipal(after, now);
         directory.put(after);
@@ -86,11 +89,12 @@ export function createPrincipals(
     async remove(reference) {
       const removed = await directory.inTurn(async () => {
         const record = requireRecord(directory, kind, reference);
+        // First the rights: it may refuse, and a principal without rights is safe if what follows fails.
+        await onRemoved(record.id);
         await store.deletePrincipal(record.id);
         directory.remove(record.id);
         return record;
       });
-      await onRemoved(removed.id);
       return toAccount(removed);
     },
   };

@@ -51,6 +51,11 @@ export const identityProblems = defineProblems('identity', {
     title: 'This credential may not manage credentials',
     help: 'An API key that is limited to scopes cannot list or make API keys, and no API key can set a password: either would shed the limits of the key. Authenticate with your password.',
   },
+  takeover: {
+    status: 403,
+    title: 'The principal holds more than you do',
+    help: 'A credential made for another principal is a way to act as it, so its maker must hold every right that it holds, or role.bind. Ask an administrator.',
+  },
   setup_refused: {
     status: 403,
     title: 'The setup token was not accepted',

@@ -23,7 +23,7 @@ interface Sent {
 
 /** Sends a request as the server would after the guard: matched, parsed by the schemas, its answer checked. */
 function createClient(identity: Identity) {
-  const routes = createIdentityRoutes(identity);
+  const routes = createIdentityRoutes(identity, () => true);
   return async (request: string, { as = LOCAL, body, query = {}, held }: Sent = {}) => {
     const [method = '', path = ''] = request.split(' ');
     const segments = path.split('/');
@@ -91,7 +91,7 @@ async function setUp() {
 
 test('every route has a guard, a scope that no name can dodge, and a name for its entry', async () => {
   const { identity } = await setUp();
-  const routes = createIdentityRoutes(identity);
+  const routes = createIdentityRoutes(identity, () => true);
   assert.equal(routes.length, 16);
   for (const { method, path, guard, audit } of routes) {
     assert.equal(typeof audit, 'string', path);

@@ -22,8 +22,11 @@ import { account, apiKey, keyViewOf, viewOf, whoami } from './views.ts';
 const USERS = '/users';
 const SERVICE_ACCOUNTS = '/service-accounts';
 
+/** Claims that the caller may hold what `subjectId` holds: a credential made for another is a way to become it. */
+export type MayActAs = (caller: Caller, subjectId: string) => boolean;
+
 /** Everything about principals and their credentials, as routes. */
-export function createIdentityRoutes(identity: Identity): readonly Route<Permission>[] {
+export function createIdentityRoutes(identity: Identity, mayActAs: MayActAs): readonly Route<Permission>[] {
   return [
     {
       method: 'GET',
@@ -58,13 +61,13 @@ export function createIdentityRoutes(identity: Identity): readonly Route<Permiss
         return { status: 201, body: { user: viewOf(user) } };
       },
     },
-    ...userRoutes(identity),
+    ...userRoutes(identity, mayActAs),
     ...serviceAccountRoutes(identity),
-    ...apiKeyRoutes(identity),
+    ...apiKeyRoutes(identity, mayActAs),
   ];
 }
 
-function userRoutes({ users }: Identity): readonly Route<Permission>[] {
+function userRoutes({ users }: Identity, mayActAs: MayActAs): readonly Route<Permission>[] {
   const scope = () => USERS;
   const path = '/api/v1/users/{user}';
   const tag = 'users';
@@ -151,7 +154,7 @@ function userRoutes({ users }: Identity): readonly Route<Permission>[] {
       ],
       async handle(call) {
         const reference = param(call, 'user');
-        permitPassword(call, users.find(reference)?.id);
+        permitPassword(call, users.find(reference)?.id, mayActAs);
         const { password } = call.body as z.infer<typeof newPassword>;
         return shown(call, USERS, await users.setPassword(reference, new Secret(password)));
       },
@@ -240,7 +243,7 @@ function serviceAccountRoutes({ serviceAccounts }: Identity): readonly Route<Per
   ];
 }
 
-function apiKeyRoutes(identity: Identity): readonly Route<Permission>[] {
+function apiKeyRoutes(identity: Identity, mayActAs: MayActAs): readonly Route<Permission>[] {
   const { apiKeys } = identity;
   const tag = 'api keys';
   const viewOfKey = (key: ApiKey) => keyViewOf(key, identity.resolveSubject(key.ownerId));
@@ -280,7 +283,7 @@ function apiKeyRoutes(identity: Identity): readonly Route<Permission>[] {
       async handle(call) {
         const body = call.body as z.infer<typeof newApiKey>;
         const owner = ownerOf(call, body.owner);
-        permitNewKey(call, owner);
+        permitNewKey(call, owner, mayActAs);
         const { key, text } = await apiKeys.create(
           requestOf(body, idOfOwner(owner) ?? body.owner),
           call.caller.principal.id,
@@ -336,17 +339,18 @@ function isOwn({ principal, credential }: Caller, owner: Subject | 'missing' | u
  * Whoever makes a key for another principal can act as it, so apikey.create is not enough: for a service account the
  * caller must also hold serviceaccount.update, for a user user.impersonate, which no built-in role has.
  */
-function permitNewKey(call: Call, owner: Subject | 'missing' | undefined): void {
+function permitNewKey(call: Call, owner: Subject | 'missing' | undefined, mayActAs: MayActAs): void {
   if (isOwn(call.caller, owner)) return;
   call.require('apikey.create', '/');
   if (owner === undefined || owner === 'missing') return;
   if (owner.kind === 'service_account')
     call.require('serviceaccount.update', `${SERVICE_ACCOUNTS}/${owner.id}`);
   else call.require('user.impersonate', `${USERS}/${owner.id}`);
+  refuseTakeover(call, owner.id, mayActAs);
 }
 
 /** A new password for another user is a way to act as it, like a key. An API key, perhaps stolen, changes no password. */
-function permitPassword(call: Call, userId: string | undefined): void {
+function permitPassword(call: Call, userId: string | undefined, mayActAs: MayActAs): void {
   const { principal, credential } = call.caller;
   if (userId === principal.id) {
     if (credential.kind === 'password') return;
@@ -354,6 +358,12 @@ function permitPassword(call: Call, userId: string | undefined): void {
   }
   call.require('user.update', USERS);
   call.require('user.impersonate', userId === undefined ? USERS : `${USERS}/${userId}`);
+  if (userId !== undefined) refuseTakeover(call, userId, mayActAs);
+}
+
+function refuseTakeover(call: Call, subjectId: string, mayActAs: MayActAs): void {
+  if (mayActAs(call.caller, subjectId)) return;
+  throw identityProblems.takeover('the principal holds rights that you do not hold');
 }
 
 function created(call: Call, collection: string, account: Account): Reply {

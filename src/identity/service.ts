@@ -36,6 +36,8 @@ export interface IdentityDependencies {
   readonly grantAdmin: (userId: string) => Promise<void>;
   /** Ends bindings and group memberships of a principal that was deleted. Ids are never given twice. */
   readonly onSubjectRemoved?: (id: string) => Promise<void> | void;
+  /** Throws if the keep could not be governed without this principal; asked before one is disabled. */
+  readonly assertRemovable?: (id: string) => void;
   /** Is a text a permission of the catalogue? Without it, API key scopes are checked for their form alone. */
   readonly isPermission?: (text: string) => boolean;
   /** What passwords may not consist of: the host's name. */
@@ -59,7 +61,8 @@ export async function createIdentity(dependencies: IdentityDependencies): Promis
   const onRemoved = dependencies.onSubjectRemoved ?? (() => {});
   const isPermission = dependencies.isPermission ?? (() => true);
   const apiKeys = createApiKeys({ store, directory, macKeys, clock, log, isPermission });
-  const shared = { store, directory, clock, onRemoved };
+  const assertRemovable = dependencies.assertRemovable ?? (() => {});
+  const shared = { store, directory, clock, onRemoved, assertRemovable };
   const rehashes = new Set<Promise<void>>();
 
   return {

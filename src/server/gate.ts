@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import { Denial } from '../access/denial.ts';
 import type { AccessControl } from '../access/service.ts';
 import type { EntryDraft, EntryPrincipal } from '../audit/entry.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
@@ -71,13 +72,20 @@ function entryOf(attempt: Attempt, outcome: Outcome, clock: Clock): EntryDraft {
     http: { method: attempt.method, route: attempt.route, status: outcome.status },
     ...(facts.resource === undefined ? {} : { resource: facts.resource }),
     decision: outcome.decision,
-    reason: refused === undefined ? outcome.reason : `identity.${refused.reason}`,
+    reason: reasonOf(outcome, refused),
     ...(facts.model === undefined ? {} : { model: facts.model }),
     ...(facts.input === undefined ? {} : { input: facts.input }),
     ...(facts.output === undefined ? {} : { output: facts.output }),
     ...(facts.detail === undefined ? {} : { detail: facts.detail }),
     latencyUs: Math.round((clock.monotonic() - attempt.startedAt) * 1000),
   };
+}
+
+/** The log says why, where the caller is only told that: `identity.wrong_password`, `access.no_matching_binding`. */
+function reasonOf({ failure, reason }: Outcome, refused: AuthenticationFailure | undefined): string {
+  if (refused !== undefined) return `identity.${refused.reason}`;
+  const denial = failure instanceof Error ? failure.cause : undefined;
+  return denial instanceof Denial ? `access.${denial.code}` : reason;
 }
 
 function common(

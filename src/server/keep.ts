@@ -106,6 +106,7 @@ export async function openKeep({ home, config, clock, log }: KeepOptions): Promi
       groupsOf: (principalId) => access.groupsOf(principalId),
       grantAdmin: (userId) => access.grantFirstAdmin(userId),
       onSubjectRemoved: (id) => access.removeSubject(id),
+      assertRemovable: (id) => access.assertRemovable(id),
       isPermission,
       contextWords: [hostname()],
     }),

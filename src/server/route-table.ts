@@ -30,7 +30,11 @@ export interface RouteTableOptions {
 export function createRouteTable({ keep, config, metrics, release }: RouteTableOptions): readonly Route[] {
   const { access, audit, identity, predictor, registry } = keep;
   const features: readonly Route[] = [
-    ...createIdentityRoutes(identity),
+    ...createIdentityRoutes(
+      identity,
+      // Whoever may bind any role could take the rights by another way.
+      (caller, id) => access.outranks(caller, id) || access.visible(caller, 'role.bind', '/'),
+    ),
     ...createAccessRoutes(access),
     ...createModelRoutes({
       registry,
