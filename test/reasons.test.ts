@@ -10,11 +10,18 @@ describe('what the log knows of a refusal, and the caller does not', () => {
   before(async () => {
     place = await openTemporaryHouse({ 'serving.defaultModel': 'default/score' });
     const { client } = place;
-    await client.request({ method: 'POST', path: '/api/v1/users', body: { name: 'bob', password: PASSWORD } });
+    await client.request({
+      method: 'POST',
+      path: '/api/v1/users',
+      body: { name: 'bob', password: PASSWORD },
+    });
   });
   after(() => place[Symbol.asyncDispose]());
 
-  async function attempt(name: string, password: string): Promise<{ text: string; reason: string; entry: string }> {
+  async function attempt(
+    name: string,
+    password: string,
+  ): Promise<{ text: string; reason: string; entry: string }> {
     const authorization = `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
     const response = await fetch(`${place.base}/predict`, {
       method: 'POST',
@@ -23,13 +30,20 @@ describe('what the log knows of a refusal, and the caller does not', () => {
     });
     const { audit } = place.house.keep;
     const found = await audit.entry(Number(response.headers.get('audit-index')));
-    return { text: await response.text(), reason: found?.entry.reason ?? '', entry: JSON.stringify(found?.entry) };
+    return {
+      text: await response.text(),
+      reason: found?.entry.reason ?? '',
+      entry: JSON.stringify(found?.entry),
+    };
   }
 
   it('is the reason of a failed authentication, without the secret', async () => {
     const wrong = await attempt('bob', 'another long sentence altogether');
     const unknown = await attempt('nobody', 'another long sentence altogether');
-    assert.deepEqual([wrong.reason, unknown.reason], ['identity.wrong_password', 'identity.unknown_principal']);
+    assert.deepEqual(
+      [wrong.reason, unknown.reason],
+      ['identity.wrong_password', 'identity.unknown_principal'],
+    );
     for (const { text, entry } of [wrong, unknown]) {
       assert.doesNotMatch(text, /wrong_password|unknown_principal/);
       assert.doesNotMatch(entry, /another long sentence/);
