@@ -1,22 +1,16 @@
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { isPermission } from '../access/catalogue.ts';
-import { accessProblems } from '../access/problems.ts';
 import { createAccessRoutes } from '../access/routes.ts';
-import { auditProblems } from '../audit/problems.ts';
 import { createAuditRoutes } from '../audit/routes.ts';
 import type { Config } from '../config/config.ts';
 import { createOperationsRoutes } from '../http/operations.ts';
-import { httpProblems } from '../http/problems.ts';
 import type { Route } from '../http/route.ts';
-import { identityProblems } from '../identity/problems.ts';
 import { createIdentityRoutes } from '../identity/routes.ts';
-import { modelsProblems } from '../models/problems.ts';
 import { createModelRoutes } from '../models/routes.ts';
 import type { VersionReference } from '../models/version.ts';
-import { servingProblems } from '../serving/problems.ts';
 import { createServingRoutes } from '../serving/routes.ts';
-import { storageProblems } from '../storage/problems.ts';
 import type { Keep } from './keep.ts';
+import { PROBLEMS } from './problem-tables.ts';
 
 export interface RouteTableOptions {
   readonly keep: Keep;
@@ -53,15 +47,7 @@ export function createRouteTable({ keep, config, metrics, release }: RouteTableO
     ...features,
     ...createOperationsRoutes({
       routes: features,
-      problems: [
-        accessProblems,
-        auditProblems,
-        httpProblems,
-        identityProblems,
-        modelsProblems,
-        servingProblems,
-        storageProblems,
-      ].flatMap((table) => Object.values(table)),
+      problems: PROBLEMS,
       readiness: () => ({
         ready: audit.available(),
         reasons: audit.available() ? [] : ['the audit log cannot be written'],
