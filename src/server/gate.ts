@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { Denial } from '../access/denial.ts';
 import type { AccessControl } from '../access/service.ts';
 import type { EntryDraft, EntryPrincipal } from '../audit/entry.ts';
@@ -9,6 +8,7 @@ import type { Authenticator } from '../identity/authenticator.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Caller } from '../kernel/principal.ts';
 import type { Database } from '../storage/database.ts';
+import { localCaller } from './local-caller.ts';
 
 export interface GateDependencies {
   readonly authenticator: Authenticator;
@@ -49,16 +49,6 @@ export function createGate(dependencies: GateDependencies): Gate {
       const { index } = await audit.append(entryOf(attempt, outcome, clock));
       return { index };
     },
-  };
-}
-
-/** The caller behind the keep's own files: `local:<operating-system user>`. */
-function localCaller(): Caller {
-  const { username } = userInfo();
-  const id = `local:${username}`;
-  return {
-    principal: { kind: 'local', id, name: username, groups: [] },
-    credential: { kind: 'local', id },
   };
 }
 

@@ -20,6 +20,7 @@ import { type Database, openDatabase } from '../storage/database.ts';
 import { createFileBlobStore } from '../storage/file-blobs.ts';
 import { acquireFileLock } from '../storage/file-lock.ts';
 import { checkKeepDirectory, createKeepDirectory, type KeepPaths, keepPaths } from './keep-directory.ts';
+import { localCaller } from './local-caller.ts';
 import { reconcile } from './reconcile.ts';
 
 /** An open keep: every room's service, closed in reverse order of opening. */
@@ -58,6 +59,13 @@ export async function createKeep(options: KeepOptions): Promise<CreatedKeep> {
   const rootIdentity = await createRootKeyFile(paths.rootKey);
   await createKeyRing({ path: paths.keyring, rootIdentity, clock: options.clock });
   await using keep = await openKeep(options);
+  await keep.audit.append({
+    phase: 'single',
+    action: 'keep.create',
+    principal: { kind: 'local', id: localCaller().principal.id },
+    decision: 'allow',
+    reason: 'allowed',
+  });
   await keep.registry.createProject('default');
   return {
     paths,
