@@ -1,5 +1,5 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
-import type { KeyRing } from '../src/crypto/key-ring.ts';
+import type { KeyRing } from '../src/crypto/ring/key-ring.ts';
 import { systemClock } from '../src/kernel/clock.ts';
 import { Secret } from '../src/kernel/secret.ts';
 import { createMemoryStore } from '../src/identity/memory-store.ts';

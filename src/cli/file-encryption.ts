@@ -2,8 +2,13 @@ import cliProgress from 'cli-progress';
 import type { Command } from 'commander';
 import { decryptStream, encryptStream, type Sealing } from '../crypto/age/age.ts';
 import { generateIdentity, parseRecipient } from '../crypto/age/keys.ts';
-import { createFernet, type Fernet, generateFernetKey, PLAINTEXT_BYTES_MAX } from '../crypto/fernet.ts';
-import { type FileTransfer, transformFile } from '../crypto/files.ts';
+import {
+  createFernet,
+  type Fernet,
+  generateFernetKey,
+  PLAINTEXT_BYTES_MAX,
+} from '../crypto/fernet/fernet.ts';
+import { type FileTransfer, transformFile } from '../crypto/engine/files.ts';
 import { cryptoProblems } from '../crypto/problems.ts';
 import { isProblem } from '../kernel/problem.ts';
 import type { Secret } from '../kernel/secret.ts';

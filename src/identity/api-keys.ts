@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import type { KeyRing } from '../crypto/key-ring.ts';
+import type { KeyRing } from '../crypto/ring/key-ring.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { newId } from '../kernel/id.ts';
 import type { Log } from '../kernel/log.ts';

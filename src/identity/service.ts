@@ -1,4 +1,4 @@
-import type { KeyRing } from '../crypto/key-ring.ts';
+import type { KeyRing } from '../crypto/ring/key-ring.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { type Log, silentLog } from '../kernel/log.ts';
 import type { Secret } from '../kernel/secret.ts';

@@ -1,5 +1,5 @@
 import { createSecretKey, hash, randomBytes } from 'node:crypto';
-import type { KeyRing } from '../crypto/key-ring.ts';
+import type { KeyRing } from '../crypto/ring/key-ring.ts';
 import { createManualClock, type ManualClock } from '../kernel/clock.ts';
 import { Secret } from '../kernel/secret.ts';
 import type { PasswordHasher } from './password/hasher.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { KeyRing } from '../crypto/key-ring.ts';
+import type { KeyRing } from '../crypto/ring/key-ring.ts';
 import { isProblem, type Problem } from '../kernel/problem.ts';
 import type { BlobStore } from '../storage/blobs.ts';
 import type { ArtifactCipher } from './cipher.ts';

@@ -1,4 +1,4 @@
-import type { KeyRing } from '../crypto/key-ring.ts';
+import type { KeyRing } from '../crypto/ring/key-ring.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { newId } from '../kernel/id.ts';
 import { isProblem, type Problem } from '../kernel/problem.ts';

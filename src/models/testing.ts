@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { generateIdentity } from '../crypto/age/keys.ts';
-import type { KeyRing } from '../crypto/key-ring.ts';
+import type { KeyRing } from '../crypto/ring/key-ring.ts';
 import type { BlobStore } from '../storage/blobs.ts';
 import { storageProblems } from '../storage/problems.ts';
 

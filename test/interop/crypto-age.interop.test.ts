@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { generateIdentity, recipientOf } from '../../src/crypto/age/keys.ts';
-import { decryptFile, encryptFile } from '../../src/crypto/files.ts';
-import { createKeyRing } from '../../src/crypto/sealed-key-ring.ts';
-import { createRootKeyFile } from '../../src/crypto/root-key.ts';
+import { decryptFile, encryptFile } from '../../src/crypto/engine/files.ts';
+import { createKeyRing } from '../../src/crypto/ring/sealed-key-ring.ts';
+import { createRootKeyFile } from '../../src/crypto/root-key/root-key-file.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 
 /** The reference implementation of age, in Go, as Debian packages it: `apt-get install age`. */

@@ -4,7 +4,7 @@ import { access } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import test, { type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { createFernet, generateFernetKey } from '../../src/crypto/fernet.ts';
+import { createFernet, generateFernetKey } from '../../src/crypto/fernet/fernet.ts';
 import { createManualClock } from '../../src/kernel/clock.ts';
 import { Secret } from '../../src/kernel/secret.ts';
 

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import type { Clock } from '../kernel/clock.ts';
-import { isProblem } from '../kernel/problem.ts';
-import type { Secret } from '../kernel/secret.ts';
-import { decryptStream, encryptStream } from './age/age.ts';
-import { recipientOf } from './age/keys.ts';
-import { codeOf, writeDurably } from './durable-file.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { isProblem } from '../../kernel/problem.ts';
+import type { Secret } from '../../kernel/secret.ts';
+import { decryptStream, encryptStream } from '../age/age.ts';
+import { recipientOf } from '../age/keys.ts';
+import { codeOf, writeDurably } from '../durable-file.ts';
 import type { KeyPurpose, KeyRing } from './key-ring.ts';
-import { cryptoProblems } from './problems.ts';
+import { cryptoProblems } from '../problems.ts';
 import {
   generateMaterial,
   KEY_NAME,

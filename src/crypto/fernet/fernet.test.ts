@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import * as fc from 'fast-check';
-import { createManualClock } from '../kernel/clock.ts';
-import { isProblem } from '../kernel/problem.ts';
-import { Secret } from '../kernel/secret.ts';
+import { createManualClock } from '../../kernel/clock.ts';
+import { isProblem } from '../../kernel/problem.ts';
+import { Secret } from '../../kernel/secret.ts';
 import { createFernet, generateFernetKey } from './fernet.ts';
 import { parseFernetKey, sealToken } from './fernet-token.ts';
-import { cryptoProblems } from './problems.ts';
+import { cryptoProblems } from '../problems.ts';
 
 interface Vector {
   readonly desc?: string;
@@ -156,7 +156,7 @@ function open({ token, secret, now, ttl_sec: ttl }: Vector): Uint8Array {
 }
 
 function vectorsOf(name: string): readonly Vector[] {
-  const file = new URL(`testdata/fernet/${name}.json`, import.meta.url);
+  const file = new URL(`testdata/${name}.json`, import.meta.url);
   const vectors = JSON.parse(readFileSync(file, 'utf8')) as readonly Vector[];
   assert.ok(vectors.length > 0);
   return vectors;

@@ -7,12 +7,12 @@ import test, { type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { isProblem, type ProblemDefinition } from '../kernel/problem.ts';
-import { Secret } from '../kernel/secret.ts';
-import { generateIdentity } from './age/keys.ts';
+import { isProblem, type ProblemDefinition } from '../../kernel/problem.ts';
+import { Secret } from '../../kernel/secret.ts';
+import { generateIdentity } from '../age/keys.ts';
 import { decryptFile, encryptFile, transformFile } from './files.ts';
-import { cryptoProblems } from './problems.ts';
-import { streamOf, temporaryDirectory } from './testing.ts';
+import { cryptoProblems } from '../problems.ts';
+import { streamOf, temporaryDirectory } from '../testing.ts';
 
 const { identity, recipient } = generateIdentity();
 const recipients = [recipient];

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '../kernel/clock.ts';
-import type { Problem } from '../kernel/problem.ts';
-import { Secret } from '../kernel/secret.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Problem } from '../../kernel/problem.ts';
+import { Secret } from '../../kernel/secret.ts';
 import {
   decryptToken,
   encodePaddedBase64Url,
@@ -11,7 +11,7 @@ import {
   parseToken,
   sealToken,
 } from './fernet-token.ts';
-import { cryptoProblems } from './problems.ts';
+import { cryptoProblems } from '../problems.ts';
 
 /** Fernet tokens, as Python's `cryptography` makes and reads them. */
 export interface Fernet {

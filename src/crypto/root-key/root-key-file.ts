@@ -1,10 +1,10 @@
 import { constants, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { isProblem } from '../kernel/problem.ts';
-import { Secret } from '../kernel/secret.ts';
-import { generateIdentity, parseIdentity, parseKeyLines } from './age/keys.ts';
-import { codeOf, writeDurably } from './durable-file.ts';
-import { cryptoProblems } from './problems.ts';
+import { isProblem } from '../../kernel/problem.ts';
+import { Secret } from '../../kernel/secret.ts';
+import { generateIdentity, parseIdentity, parseKeyLines } from '../age/keys.ts';
+import { codeOf, writeDurably } from '../durable-file.ts';
+import { cryptoProblems } from '../problems.ts';
 
 const FILE_BYTES_MAX = 4096;
 

@@ -3,14 +3,14 @@ import { createHmac, createPublicKey, sign, verify } from 'node:crypto';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { createManualClock } from '../kernel/clock.ts';
-import { isProblem, type ProblemDefinition } from '../kernel/problem.ts';
-import { Secret } from '../kernel/secret.ts';
-import { decryptDetached, decryptStream, encryptDetached, encryptStream } from './age/age.ts';
-import { generateIdentity, recipientOf } from './age/keys.ts';
-import { cryptoProblems } from './problems.ts';
+import { createManualClock } from '../../kernel/clock.ts';
+import { isProblem, type ProblemDefinition } from '../../kernel/problem.ts';
+import { Secret } from '../../kernel/secret.ts';
+import { decryptDetached, decryptStream, encryptDetached, encryptStream } from '../age/age.ts';
+import { generateIdentity, recipientOf } from '../age/keys.ts';
+import { cryptoProblems } from '../problems.ts';
 import { createKeyRing, type KeyRingOptions, openKeyRing } from './sealed-key-ring.ts';
-import { collect, streamOf, temporaryDirectory } from './testing.ts';
+import { collect, streamOf, temporaryDirectory } from '../testing.ts';
 
 test('a new ring is empty, private, and opens again', async (t) => {
   const options = await ringOptions(t);

@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 import { lstat, stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { decryptStream, encryptStream, type Opening, type Sealing } from './age/age.ts';
-import { codeOf, writeDurably } from './durable-file.ts';
-import { cryptoProblems } from './problems.ts';
+import { decryptStream, encryptStream, type Opening, type Sealing } from '../age/age.ts';
+import { codeOf, writeDurably } from '../durable-file.ts';
+import { cryptoProblems } from '../problems.ts';
 
 /** From where to where. A path or a stream on either side. */
 export interface FileTransfer {

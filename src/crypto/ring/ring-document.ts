@@ -1,9 +1,9 @@
 import { createPrivateKey, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { encodeBase64, parseBase64 } from '../kernel/base64.ts';
-import { generateIdentity, recipientOf } from './age/keys.ts';
+import { encodeBase64, parseBase64 } from '../../kernel/base64.ts';
+import { generateIdentity, recipientOf } from '../age/keys.ts';
 import type { KeyPurpose } from './key-ring.ts';
-import { cryptoProblems } from './problems.ts';
+import { cryptoProblems } from '../problems.ts';
 
 /** What lies inside `keyring.age`: docs/formats/keyring.md. */
 

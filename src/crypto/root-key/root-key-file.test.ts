@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
-import { isProblem, type ProblemDefinition } from '../kernel/problem.ts';
-import { parseIdentity } from './age/keys.ts';
-import { cryptoProblems } from './problems.ts';
-import { createRootKeyFile, readRootKeyFile } from './root-key.ts';
-import { temporaryDirectory } from './testing.ts';
+import { isProblem, type ProblemDefinition } from '../../kernel/problem.ts';
+import { parseIdentity } from '../age/keys.ts';
+import { cryptoProblems } from '../problems.ts';
+import { createRootKeyFile, readRootKeyFile } from './root-key-file.ts';
+import { temporaryDirectory } from '../testing.ts';
 
 test('makes a private file and reads it back', async (t) => {
   const path = join(await temporaryDirectory(t), 'root.key');
