@@ -1,3 +1,5 @@
+import { createMemoryStore as createAccessStore } from '../src/access/memory-store.ts';
+import { createAccessControl } from '../src/access/service.ts';
 import { createSecretKey, randomBytes } from 'node:crypto';
 import type { KeyRing } from '../src/crypto/ring/key-ring.ts';
 import { systemClock } from '../src/kernel/clock.ts';
@@ -10,19 +12,40 @@ const KEYS = 10_000;
 const CALLS = 100_000;
 const HASHES = 40;
 const SOURCE = { address: '192.0.2.1' };
+const OWNER = {
+  principal: { kind: 'local', id: 'local:bench', name: 'bench', groups: [] },
+  credential: { kind: 'local', id: 'local:bench' },
+} as const;
 
-/** What it costs to know who calls: with an API key, with a password seen before, and with a password at first sight. */
+/**
+ * What it costs to know who calls: with an API key, with a password seen before, and with a password at first sight; and
+ * to know besides that the caller may.
+ */
 export async function run(): Promise<BenchTable> {
+  const access = await createAccessControl({
+    store: createAccessStore(),
+    clock: systemClock,
+    resolveSubject: async (reference) => identity.resolveSubject(reference),
+  });
   const identity = await createIdentity({
     store: createMemoryStore(),
     keyRing: createRing(),
     clock: systemClock,
-    groupsOf: () => [],
+    groupsOf: (principalId) => access.groupsOf(principalId),
     grantAdmin: async () => {},
   });
   const password = 'violet tubas at noon';
   await identity.users.create({ name: 'ada', password: new Secret(password) });
-  await identity.serviceAccounts.create({ name: 'robot' });
+  const robot = await identity.serviceAccounts.create({ name: 'robot' });
+  await access.bindings.create(OWNER, {
+    subject: robot.id,
+    role: 'consumer',
+    scope: '/projects/default',
+    effect: 'allow',
+    notBefore: null,
+    expiresAt: null,
+    reason: '',
+  });
   const keys: string[] = [];
   for (let i = 0; i < KEYS; i++) {
     const { text } = await identity.apiKeys.create({ owner: 'service-account:robot' }, 'usr_bench');
@@ -33,6 +56,13 @@ export async function run(): Promise<BenchTable> {
     identity.authenticator.authenticate(header, source);
 
   const byKey = await microseconds(CALLS, (i) => authenticate(keys[i % KEYS], SOURCE));
+  const allowed = await microseconds(CALLS, async (i) => {
+    access.require(
+      await authenticate(keys[i % KEYS], SOURCE),
+      'model.invoke',
+      '/projects/default/models/iris',
+    );
+  });
   const first = await microseconds(HASHES, (i) => authenticate(basic, { address: `198.51.100.${i}` }));
   const again = await microseconds(CALLS, () => authenticate(basic, { address: '198.51.100.0' }));
   await identity.close();
@@ -49,6 +79,7 @@ export async function run(): Promise<BenchTable> {
     columns: ['credential', 'µs', 'per second', 'times as fast'],
     rows: [
       row('API key', byKey),
+      row('API key, and the right to invoke a model', allowed),
       row('Basic, password verified before', again),
       row('Basic, password at first sight', first),
     ],

@@ -43,23 +43,27 @@ const { key } = await client.request<{ key: string }>({
   path: '/api/v1/api-keys',
   body: { owner },
 });
+if (mode === 'guarded') await house.watch();
 const address = await house.server.listen({ host: '127.0.0.1', port: 0 });
 if (address.kind === 'tcp') process.send?.({ port: address.port, key });
 process.once('disconnect', () => void house[Symbol.asyncDispose]().then(() => process.exit(0)));
 
 /** `guarded`: as shipped. `unlogged`: identified and authorised, not recorded. `open`: security compiled out. */
 function gateOf(keep: Keep): Gate {
-  const { identity, access, audit, database } = keep;
+  const { identity, access, audit, database, receipts, watch } = keep;
   const { authenticator } = identity;
   const shipped = createGate({
     authenticator,
     access,
     audit,
     database,
+    responses: watch.responses,
+    receipts,
     clock: systemClock,
     acceptBasic: true,
   });
-  const record = async (): Promise<{ index: number }> => ({ index: 0 });
+  const place = { index: 0, leaf: new Uint8Array(32) };
+  const record = async (): Promise<typeof place> => place;
   if (mode === 'guarded') return shipped;
   if (mode === 'unlogged') return { ...shipped, record };
   const principal = { kind: 'local', id: 'local:bench', name: 'bench', groups: [] } as const;

@@ -4,9 +4,15 @@ import { join } from 'node:path';
 import { type BenchTable, formatTable } from './table.ts';
 
 /** `npm run bench` runs all, `npm run bench -- NAME …` some; each table goes to stdout and into docs/benchmarks.md. */
-const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<BenchTable> }>>> = {
+const BENCHES: Readonly<
+  Record<string, () => Promise<{ run(): Promise<BenchTable | readonly BenchTable[]> }>>
+> = {
   authenticate: () => import('./authenticate.ts'),
   access: () => import('./access.ts'),
+  audit: () => import('./audit.ts'),
+  crypto: () => import('./crypto.ts'),
+  detect: () => import('./detect.ts'),
+  search: () => import('./search.ts'),
   predict: () => import('./predict.ts'),
 };
 
@@ -14,7 +20,8 @@ const PAGE = join(import.meta.dirname, '..', 'docs', 'benchmarks.md');
 const HEAD = `# Benchmarks
 
 Each table is written by the command it names, every row of it measured in the same run. Machines differ and are noisy:
-read the ratios, not the figures.
+read the ratios, not the figures. Where a table was made on two shared cores, client, server and their neighbours took
+turns on them, and ratios themselves vary by a tenth or two from run to run.
 `;
 
 const names = process.argv.slice(2);
@@ -29,17 +36,21 @@ if (unknown.length > 0) {
 for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
   const bench = await BENCHES[name]?.();
   if (bench === undefined) continue;
-  const text = `${formatTable(await bench.run())}\n`;
+  const tables = await bench.run();
+  const text = ('rows' in tables ? [tables] : tables).map(formatTable).join('\n');
   console.log(text);
   await writeFile(PAGE, withSection(await readFile(PAGE, 'utf8').catch(() => ''), name, text));
 }
 
-/** `page` with the section of `name` replaced, or added at its end. */
+/** `page` with its head and the section of `name` replaced, or added at its end. */
 function withSection(page: string, name: string, text: string): string {
   const [open, close] = [`<!-- bench ${name} -->`, `<!-- end ${name} -->`];
   const machine = `${cpus().length} cores, Node ${process.versions.node}; made by \`npm run bench -- ${name}\``;
   const section = `${open}\n## ${name}\n\n${machine}\n\n${text}\n${close}\n`;
-  const start = page.indexOf(open);
-  if (start < 0) return `${page === '' ? HEAD : page}\n${section}`;
-  return page.slice(0, start) + section + page.slice(page.indexOf(close) + close.length + 1);
+  const first = page.indexOf('<!-- bench ');
+  const sections = first < 0 ? '' : page.slice(first);
+  const start = sections.indexOf(open);
+  if (start < 0) return `${HEAD}\n${sections}${sections === '' ? '' : '\n'}${section}`;
+  const rest = sections.slice(sections.indexOf(close) + close.length + 1);
+  return `${HEAD}\n${sections.slice(0, start)}${section}${rest}`;
 }

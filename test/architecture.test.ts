@@ -14,6 +14,7 @@ const ROOMS: Readonly<Record<string, readonly string[] | 'any'>> = {
   audit: ['kernel', 'storage', 'crypto'],
   access: ['kernel', 'storage'],
   identity: ['kernel', 'storage', 'crypto', 'access types', 'audit'],
+  keys: ['kernel', 'storage', 'crypto', 'access types', 'audit'],
   models: ['kernel', 'storage', 'crypto', 'access types', 'audit'],
   serving: ['kernel', 'audit', 'access', 'identity types', 'models'],
   server: 'any',

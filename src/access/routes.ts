@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Route, root } from '../http/route.ts';
+import { type AuditFacts, type Call, type Route, root } from '../http/route.ts';
 import type { Caller } from '../kernel/principal.ts';
 import type { Permission } from './catalogue.ts';
 import { createAccessViews, describeCode } from './views.ts';
@@ -22,27 +22,28 @@ const byBody = 'the scope that counts is in the body; the handler asks for it';
 
 function groupRoutes(access: AccessControl): AccessRoutes {
   const views = createAccessViews(access);
-  const param = (call: { readonly params: Readonly<Record<string, string>> }, name: string) =>
-    call.params[name] ?? '';
-  const member = { params: z.object({ group: shapes.reference, member: shapes.reference }) };
+  const all = { path: '/api/v1/groups', tag: 'groups' };
+  const one = {
+    path: '/api/v1/groups/{group}',
+    tag: 'groups',
+    request: { params: z.object({ group: shapes.reference }) },
+  };
   return [
     {
+      ...all,
       method: 'GET',
-      path: '/api/v1/groups',
       guard: { permission: 'group.read', scope: groups },
       audit: 'group.list',
       summary: 'List groups',
-      tag: 'groups',
       response: z.object({ groups: z.array(shapes.group) }),
       handle: () => ({ body: { groups: access.groups.list().map(views.group) } }),
     },
     {
+      ...all,
       method: 'POST',
-      path: '/api/v1/groups',
       guard: { permission: 'group.manage', scope: groups },
       audit: 'group.create',
       summary: 'Make an empty group',
-      tag: 'groups',
       status: 201,
       request: { body: shapes.groupDraft },
       response: shapes.group,
@@ -55,35 +56,30 @@ function groupRoutes(access: AccessControl): AccessRoutes {
       },
     },
     {
+      ...one,
       method: 'GET',
-      path: '/api/v1/groups/{group}',
       guard: { permission: 'group.read', scope: groups },
       audit: 'group.read',
       summary: 'Show a group and its members',
-      tag: 'groups',
-      request: { params: z.object({ group: shapes.reference }) },
       response: shapes.groupWithMembers,
       problems: [problems.not_found],
       async handle(call) {
         const group = access.groups.get(param(call, 'group'));
-        call.require('group.read', `/groups/${group.id}`);
+        noteAndRequire(call, 'group.read', `/groups/${group.id}`, { name: group.name });
         return { body: await views.groupWithMembers(group) };
       },
     },
     {
+      ...one,
       method: 'DELETE',
-      path: '/api/v1/groups/{group}',
       guard: { permission: 'group.manage', scope: groups },
       audit: 'group.delete',
       summary: 'Delete a group, its bindings and its memberships',
-      tag: 'groups',
       status: 204,
-      request: { params: z.object({ group: shapes.reference }) },
       problems: [problems.not_found, problems.escalation, problems.self_grant],
       async handle(call) {
         const { id, name } = access.groups.get(param(call, 'group'));
-        call.note({ resource: `/groups/${id}`, detail: { name } });
-        call.require('group.manage', `/groups/${id}`);
+        noteAndRequire(call, 'group.manage', `/groups/${id}`, { name });
         await access.groups.delete(call.caller, id);
         return {};
       },
@@ -98,7 +94,7 @@ function groupRoutes(access: AccessControl): AccessRoutes {
           method === 'PUT' ? 'Put a principal or a group into a group' : 'Take a member out of a group',
         tag: 'groups',
         status: 204,
-        request: member,
+        request: { params: z.object({ group: shapes.reference, member: shapes.reference }) },
         problems: [problems.not_found, problems.cycle, problems.escalation, problems.self_grant],
         async handle(call) {
           const group = access.groups.get(param(call, 'group'));
@@ -106,8 +102,8 @@ function groupRoutes(access: AccessControl): AccessRoutes {
           const wanted = param(call, 'member');
           const id =
             method === 'DELETE' && group.members.has(wanted) ? wanted : (await access.subject(wanted)).id;
-          call.note({ resource: `/groups/${group.id}`, detail: { group: group.name, member: id } });
-          call.require('group.manage', `/groups/${group.id}`);
+          const facts = { group: group.name, member: id };
+          noteAndRequire(call, 'group.manage', `/groups/${group.id}`, facts);
           if (method === 'PUT') await access.groups.addMember(call.caller, group.id, id);
           else await access.groups.removeMember(call.caller, group.id, id);
           return {};
@@ -120,24 +116,24 @@ function groupRoutes(access: AccessControl): AccessRoutes {
 function roleRoutes(access: AccessControl): AccessRoutes {
   const views = createAccessViews(access);
   const params = z.object({ role: shapes.reference });
+  const all = { path: '/api/v1/roles', tag: 'roles' };
+  const one = { path: '/api/v1/roles/{role}', tag: 'roles', request: { params } };
   return [
     {
+      ...all,
       method: 'GET',
-      path: '/api/v1/roles',
       guard: { permission: 'role.read', scope: roles },
       audit: 'role.list',
       summary: 'List roles, built-in ones first',
-      tag: 'roles',
       response: z.object({ roles: z.array(shapes.role) }),
       handle: () => ({ body: { roles: access.roles.list().map(views.role) } }),
     },
     {
+      ...all,
       method: 'POST',
-      path: '/api/v1/roles',
       guard: { permission: 'role.create', scope: roles },
       audit: 'role.create',
       summary: 'Make a role',
-      tag: 'roles',
       status: 201,
       request: { body: shapes.roleDraft },
       response: shapes.role,
@@ -149,28 +145,25 @@ function roleRoutes(access: AccessControl): AccessRoutes {
       },
     },
     {
+      ...one,
       method: 'GET',
-      path: '/api/v1/roles/{role}',
       guard: { permission: 'role.read', scope: roles },
       audit: 'role.read',
       summary: 'Show a role',
-      tag: 'roles',
-      request: { params },
       response: shapes.role,
       problems: [problems.not_found],
       handle(call) {
-        const role = access.roles.get(call.params['role'] ?? '');
-        call.require('role.read', `/roles/${role.id}`);
+        const role = access.roles.get(param(call, 'role'));
+        noteAndRequire(call, 'role.read', `/roles/${role.id}`, { name: role.name });
         return { body: views.role(role) };
       },
     },
     {
+      ...one,
       method: 'PUT',
-      path: '/api/v1/roles/{role}',
       guard: { permission: 'role.update', scope: roles },
       audit: 'role.update',
       summary: 'Replace a role; what it gives changes at once',
-      tag: 'roles',
       request: { params, body: shapes.roleDraft },
       response: shapes.role,
       problems: [
@@ -183,32 +176,28 @@ function roleRoutes(access: AccessControl): AccessRoutes {
         problems.self_grant,
       ],
       async handle(call) {
-        const { id } = access.roles.get(call.params['role'] ?? '');
-        call.note({ resource: `/roles/${id}` });
-        call.require('role.update', `/roles/${id}`);
+        const { id, name } = access.roles.get(param(call, 'role'));
+        noteAndRequire(call, 'role.update', `/roles/${id}`, { name });
         const role = await access.roles.update(
           call.caller,
           id,
           call.body as z.infer<typeof shapes.roleDraft>,
         );
-        call.note({ resource: `/roles/${id}`, detail: views.roleFacts(role) });
+        call.note({ detail: views.roleFacts(role) });
         return { body: views.role(role) };
       },
     },
     {
+      ...one,
       method: 'DELETE',
-      path: '/api/v1/roles/{role}',
       guard: { permission: 'role.delete', scope: roles },
       audit: 'role.delete',
       summary: 'Delete a role that nothing refers to',
-      tag: 'roles',
       status: 204,
-      request: { params },
       problems: [problems.not_found, problems.role_builtin, problems.role_in_use],
       async handle(call) {
-        const { id, name } = access.roles.get(call.params['role'] ?? '');
-        call.note({ resource: `/roles/${id}`, detail: { name } });
-        call.require('role.delete', `/roles/${id}`);
+        const { id, name } = access.roles.get(param(call, 'role'));
+        noteAndRequire(call, 'role.delete', `/roles/${id}`, { name });
         await access.roles.delete(id);
         return {};
       },
@@ -289,7 +278,7 @@ function bindingRoutes(access: AccessControl): AccessRoutes {
         problems.self_grant,
       ],
       async handle(call) {
-        const id = call.params['binding'] ?? '';
+        const id = param(call, 'binding');
         const scope = access.bindings.find(id)?.scope ?? '/';
         // Asked before saying that there is none: ids of bindings are not for everyone to probe.
         if (!hasWildcard(scope)) call.require('binding.delete', scope);
@@ -360,4 +349,19 @@ function questionRoutes(access: AccessControl): AccessRoutes {
       },
     },
   ];
+}
+
+/** The entry tells of the resource that was found, refused or not. */
+function noteAndRequire(
+  call: Call,
+  permission: Permission,
+  resource: string,
+  detail: NonNullable<AuditFacts['detail']>,
+): void {
+  call.note({ resource, detail });
+  call.require(permission, resource);
+}
+
+function param(call: Call, name: string): string {
+  return call.params[name] ?? '';
 }

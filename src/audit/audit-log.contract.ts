@@ -35,6 +35,25 @@ export function auditLogContract(name: string, open: (clock: ManualClock) => Pro
 
   describe(name, () => {
     it(
+      'tells those who follow it what is new, in order',
+      withLog(async (log) => {
+        const { source } = log;
+        const first = new Promise<void>((resolve) => void source.onGrowth(resolve));
+        await Promise.all(Array.from({ length: 300 }, (_, at) => log.append(draft({ latencyUs: at }))));
+        await first;
+        assert.equal(source.size(), 300);
+        const read = [...(await source.read(0, 256)), ...(await source.read(256, 256))];
+        assert.deepEqual(
+          read.map(({ index, entry }) => [index, entry.latencyUs]),
+          Array.from({ length: 300 }, (_, at) => [at, at]),
+        );
+        const seventh = await log.entry(7);
+        assert.deepEqual(read[7]?.entry, seventh?.entry);
+        assert.deepEqual(Buffer.from(read[7]?.leaf ?? []), Buffer.from(seventh?.leaf ?? []));
+        assert.deepEqual(await source.read(300, 10), []);
+      }),
+    );
+    it(
       'numbers entries in the order of the calls, from 0',
       withLog(async (log) => {
         const appended = await Promise.all(

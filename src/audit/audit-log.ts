@@ -1,4 +1,6 @@
 import type { Appended, Entry, EntryDraft } from './entry.ts';
+import type { EntrySource } from './entry-source.ts';
+import type { SpaceLevel } from './reserve.ts';
 
 /** The audit log of a keep. */
 export interface AuditLog {
@@ -8,22 +10,42 @@ export interface AuditLog {
    * an unknown field rejects with `audit.entry_invalid`.
    */
   append(draft: EntryDraft): Promise<Appended>;
-  /** Number of durable entries. */
+  /**
+   * Records a refusal. In a flood of strangers it is only counted, and the count recorded within a second or so: then
+   * it resolves at once, with undefined.
+   */
+  appendRefusal(draft: EntryDraft): Promise<Appended | undefined>;
+  /** Number of durable entries, deleted ones included. */
   size(): number;
+  /** Index of the first entry that has not been deleted. */
+  first(): number;
+  /**
+   * Deletes entries below an index, as far as whole bundles of 256 and everything that is not finished allow, after
+   * recording that it does. Their hashes stay. Resolves with how many are gone.
+   */
+  prune(below: number): Promise<number>;
   /** False once a write has failed or the log was closed: every append rejects from then on. */
   available(): boolean;
   /** Why it is not available; undefined while it is. */
   reason(): string | undefined;
+  /** Whether requests should come here, and why not, in words fit for a stranger. */
+  readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
+  /** When it is not `ample`, whatever can be made again should stop to write: indices, exports. */
+  space(): SpaceLevel;
   /** A signed checkpoint (C2SP tlog-checkpoint) that covers everything durable at the time of the call. */
   checkpoint(): Promise<string>;
   /** What a verifier needs besides the files: the public key as a C2SP verifier key. */
   readonly vkey: string;
   /** Newest first; see `EntryPage.before` for how to go on. */
   entries(query: EntryQuery): Promise<EntryPage>;
+  /** The entry with its source readable, where the key of its month has not been erased; else as it is. */
+  reveal(entry: Entry): Entry;
   /** The entry at `index`, or undefined beyond the end. */
   entry(index: number): Promise<IndexedEntry | undefined>;
   /** Starts without an end, as found when the log was opened, oldest first. */
   unfinished(): readonly UnfinishedEntry[];
+  /** For those who follow the log. Entries that were deleted are passed over. */
+  readonly source: EntrySource;
   /** Seals everything durable, then checks every byte of the log against the signed checkpoint. */
   verify(): Promise<Verification>;
   /** Waits for pending appends, seals, and releases the files. Later appends reject. */

@@ -18,11 +18,13 @@ export interface Block {
   readonly width: number;
   /** Its level-0 tile, or undefined if that cannot be read. */
   readonly tile: readonly Uint8Array[] | undefined;
+  /** Its entries may have been deleted by policy. */
+  readonly pruned: boolean;
   /** Claims that what is above these leaf hashes, up to the signature, was made from them. */
   readonly isSigned: (leaves: readonly Uint8Array[]) => boolean;
 }
 
-export function checkBlock({ directory, place, width, tile, isSigned }: Block): BlockCheck {
+export function checkBlock({ directory, place, width, tile, pruned, isSigned }: Block): BlockCheck {
   const first = place * TILE_WIDTH;
   const tileFile = tilePath(0, place, width);
   const bundle = readTileFile(directory, 'entries', place, width);
@@ -32,6 +34,7 @@ export function checkBlock({ directory, place, width, tile, isSigned }: Block): 
     const message = `${tileFile}, with the hash of entry ${first}, is missing or has the wrong length`;
     problems.push({ kind: 'tile', index: first, file: tileFile, message });
   }
+  if (bundle === undefined && pruned) return { leaves: tile ?? [], problems };
   if (bundle === undefined) {
     problems.push({
       kind: 'entry',

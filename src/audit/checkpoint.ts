@@ -1,5 +1,13 @@
 import { encodeBase64, parseBase64 } from '../kernel/base64.ts';
-import { NoteError, type NoteSigner, type NoteVerifier, openNote, signNote } from './note.ts';
+import {
+  listOf,
+  NoteError,
+  type NoteSigner,
+  type NoteVerifier,
+  parseNote,
+  signNote,
+  verifyNote,
+} from './note.ts';
 import { HASH_BYTES } from './tree.ts';
 
 /** The head of the log (C2SP tlog-checkpoint): origin, size, root, each on its line, in a signed note. */
@@ -9,22 +17,43 @@ export interface Checkpoint {
   readonly root: Uint8Array;
 }
 
-export function signCheckpoint({ origin, size, root }: Checkpoint, signer: NoteSigner): string {
-  return signNote(`${origin}\n${size}\n${encodeBase64(root)}\n`, signer);
+/** With several signers, one line for each: the old key and the new one while a log changes its key. */
+export function signCheckpoint(checkpoint: Checkpoint, signers: NoteSigner | readonly NoteSigner[]): string {
+  return signNote(formatCheckpoint(checkpoint), signers);
+}
+
+/** The three lines that are signed. */
+export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
+  return `${origin}\n${size}\n${encodeBase64(root)}\n`;
 }
 
 /**
- * The checkpoint in a note signed by `verifier`, whose name must be the origin. Extension lines are refused: nobody
- * could audit them. Throws a NoteError.
+ * The checkpoint in a note signed by one of `verifiers`; the origin must be the name of one that signed. Extension lines
+ * are refused: nobody could audit them. Throws a NoteError, also if the signature of any other of `verifiers` is bad.
  */
-export function openCheckpoint(note: string, verifier: NoteVerifier): Checkpoint {
-  const [origin = '', sizeText = '', rootText = '', end, ...rest] = openNote(note, verifier).split('\n');
-  if (end !== '' || rest.length > 0) throw new NoteError('the checkpoint does not have three lines');
-  if (origin !== verifier.name)
-    throw new NoteError(`the checkpoint is of another log, ${JSON.stringify(origin)}`);
-  const size = /^(0|[1-9][0-9]{0,15})$/.test(sizeText) ? Number(sizeText) : Number.NaN;
-  if (!Number.isSafeInteger(size)) throw new NoteError('the checkpoint has no valid size');
+export function openCheckpoint(note: string, verifiers: NoteVerifier | readonly NoteVerifier[]): Checkpoint {
+  const { text, verified } = verifyNote(parseNote(note), listOf(verifiers));
+  const { extensions, ...checkpoint } = parseCheckpoint(text);
+  if (extensions.length > 0) throw new NoteError('the checkpoint does not have three lines');
+  if (!verified.some(({ name }) => name === checkpoint.origin))
+    throw new NoteError(`the checkpoint is of another log, ${JSON.stringify(checkpoint.origin)}`);
+  return checkpoint;
+}
+
+/** The lines of a checkpoint, whoever signed them. Throws a NoteError; a size from 2^53 on is not taken. */
+export function parseCheckpoint(text: string): Checkpoint & { readonly extensions: readonly string[] } {
+  const [origin = '', sizeText = '', rootText = '', ...rest] = text.split('\n');
+  if (rest.pop() !== '' || origin === '' || rest.includes(''))
+    throw new NoteError('the checkpoint does not have three lines');
+  const size = parseSize(sizeText);
+  if (size === undefined) throw new NoteError('the checkpoint has no valid size');
   const root = parseBase64(rootText);
   if (root?.length !== HASH_BYTES) throw new NoteError('the checkpoint has no valid root hash');
-  return { origin, size, root };
+  return { origin, size, root, extensions: rest };
+}
+
+/** A decimal number without leading zeros and below 2^53. */
+export function parseSize(text: string): number | undefined {
+  const size = /^(0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(size) ? size : undefined;
 }

@@ -14,7 +14,7 @@ export interface Entry {
   readonly action: string;
   readonly principal: EntryPrincipal;
   readonly credential?: { readonly kind: string; readonly id: string };
-  readonly source?: { readonly address: string; readonly port: number };
+  readonly source?: EntryOrigin;
   /** The route template, never the raw URL. */
   readonly http?: { readonly method: string; readonly route: string; readonly status?: number };
   /** Path in the resource tree. */
@@ -24,11 +24,23 @@ export interface Entry {
   /** Why: `allowed`, `no_matching_binding`, `identity.unauthenticated`, a problem code, … */
   readonly reason: string;
   readonly model?: { readonly version: string; readonly digest: string };
-  /** SHA-256 of the bytes received and sent, hex. */
+  /** Commitments to the bytes received and sent: SHA-256(nonce || bytes), hex. Only the caller has the nonces. */
   readonly input?: string;
   readonly output?: string;
   readonly detail?: Readonly<Record<string, string | number | boolean>>;
   readonly latencyUs?: number;
+}
+
+/** Where an attempt came from. As stored it is sealed; who may read it gets it revealed. */
+export interface EntryOrigin {
+  /** An address, or `2026-11:…`: the same text for the same address all month. */
+  readonly address: string;
+  /** 0 where it is sealed or unknown. */
+  readonly port: number;
+  /** What the client says it is; at most some 200 bytes. Only where it is revealed. */
+  readonly agent?: string;
+  /** Port and agent, sealed. */
+  readonly client?: string;
 }
 
 export interface EntryPrincipal {

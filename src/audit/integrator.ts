@@ -105,12 +105,12 @@ export function createIntegrator({ directory, signer, verifier, recovered }: Int
       const { segment, index, offset } = cursor;
       let at = { index, offset };
       for (const record of readSegment(segment, at)) {
-        if (record.index >= upTo) break;
         at = { index: record.index + 1, offset: record.end };
         if (record.index < edge.size()) continue;
         add(record.index, Uint8Array.from(record.entry));
         cursor = { segment, ...at };
         if (outboxBytes > OUTBOX_BYTES) flushOutbox();
+        if (at.index >= upTo) break;
       }
       if (edge.size() >= upTo) return;
       const following = listSegments(directory).find(

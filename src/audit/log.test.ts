@@ -23,6 +23,7 @@ import { type AuditLogOptions, openAuditLog } from './log.ts';
 import { auditProblems } from './problems.ts';
 import { verifyLog } from './verify.ts';
 import { listSegments, segmentAt } from './wal/segment.ts';
+import { lengthWithoutZeros } from './wal/tail.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'modelkeep-audit-'));
 after(() => rmSync(root, { recursive: true }));
@@ -94,7 +95,7 @@ describe('an audit log that is opened again', () => {
     cpSync(directory, copy, { recursive: true });
     await log.close();
     const { path } = segmentAt(copy, 0);
-    truncateSync(path, readFileSync(path).length - 7);
+    truncateSync(path, lengthWithoutZeros(readFileSync(path)) - 7);
     const warnings: unknown[] = [];
     const again = await open(copy, { log: { ...silentLog, warn: (...values) => warnings.push(values) } });
     assert.equal(again.size(), 2);
@@ -165,8 +166,7 @@ describe('an audit log that is opened again', () => {
       await appendMany(log, 10);
       await log.checkpoint();
     }
-    const firsts = listSegments(directory).map(({ first }) => first);
-    assert.deepEqual(firsts, [50]);
+    assert.equal(listSegments(directory)[0]?.first, 50);
     await log.close();
     assert.deepEqual((await verifyLog(directory, log.vkey)).problems, []);
   });

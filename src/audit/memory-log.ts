@@ -3,10 +3,12 @@ import { type Clock, createManualClock } from '../kernel/clock.ts';
 import type { AuditLog, IndexedEntry } from './audit-log.ts';
 import { signCheckpoint } from './checkpoint.ts';
 import type { Entry } from './entry.ts';
+import { createGrowth } from './growth.ts';
 import { createNoteSigner } from './note.ts';
 import { auditProblems } from './problems.ts';
 import { LIMIT_DEFAULT, LIMIT_MAX, matches } from './search.ts';
 import { parseEntry, serialiseEntry } from './serialise.ts';
+import { sealSource } from './sealed-source.ts';
 import { createStamp } from './stamp.ts';
 import { createRange, leafHash } from './tree.ts';
 
@@ -30,6 +32,7 @@ export function createMemoryAuditLog({
   let failure: string | undefined;
   const checkpoint = (): string =>
     signCheckpoint({ origin: signer.name, size: range.size(), root: range.root() }, signer);
+  const growth = createGrowth();
   const add = (entry: Entry): IndexedEntry => {
     const bytes = Buffer.from(serialiseEntry(entry));
     const stored = parseEntry(bytes);
@@ -37,24 +40,34 @@ export function createMemoryAuditLog({
     const indexed = { index: entries.length, leaf: leafHash(bytes), entry: stored };
     entries.push(indexed);
     range.append(indexed.leaf);
+    growth.grew();
     return indexed;
   };
-  return {
+  const log: MemoryAuditLog = {
+    appendRefusal: (draft) => log.append(draft),
     async append(draft) {
       if (failure !== undefined) {
         throw auditProblems.unavailable('The attempt could not be recorded, so it was refused.', {
           cause: new Error(failure),
         });
       }
-      const { entry, step } = stamps.stamp(draft);
+      const { entry: stamped, step } = stamps.stamp(draft);
+      const entry = sealSource(stamped, undefined);
       serialiseEntry(entry);
       if (step !== undefined) add(step);
       const { index, leaf } = add(entry);
       return { index, id: entry.id, leaf };
     },
     size: () => entries.length,
+    first: () => 0,
+    prune: async () => 0,
     available: () => failure === undefined,
     reason: () => failure,
+    readiness: () => ({
+      ready: failure === undefined,
+      reasons: failure === undefined ? [] : ['the audit log cannot be written'],
+    }),
+    space: () => 'ample',
     checkpoint: async () => checkpoint(),
     vkey: signer.vkey,
     async entries(query) {
@@ -69,7 +82,13 @@ export function createMemoryAuditLog({
       return { entries: found, ...(isMore && { before: last }) };
     },
     entry: async (index) => entries[index],
+    reveal: (entry) => entry,
     unfinished: () => [],
+    source: {
+      size: () => entries.length,
+      read: async (from, limit) => entries.slice(from, from + limit),
+      onGrowth: (listener) => growth.onGrowth(listener),
+    },
     async verify() {
       const root = Buffer.from(range.root()).toString('base64');
       return { ok: true, size: entries.length, root, unsealed: 0, problems: [] };
@@ -82,4 +101,5 @@ export function createMemoryAuditLog({
       failure ??= reason;
     },
   };
+  return log;
 }

@@ -140,7 +140,7 @@ function finishWal(directory: string, size: number, { unfinishedFrom }: State): 
   const { live, next } = step.value;
   if (live === undefined)
     throw auditProblems.log_corrupt(`entry ${size} may be missing: wal/ has no segment`);
-  if (live.torn > 0) cut(live.segment.path, live.bytes);
+  if (live.rest > 0) cut(live.segment.path, live.bytes);
   const unfinished = [...open].map(([id, index]) => {
     return { index, id, entry: entryAt(index, entries.get(index) ?? new Uint8Array()) };
   });

@@ -3,7 +3,6 @@ import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import type { ZodType } from 'zod';
 import type { AuditFacts, Call, Reply, Route } from '../http/route.ts';
-import { createManualClock } from '../kernel/clock.ts';
 import { isProblem } from '../kernel/problem.ts';
 import { draft } from './audit-log.contract.ts';
 import { createMemoryAuditLog, type MemoryAuditLog } from './memory-log.ts';
@@ -54,7 +53,6 @@ describe('the audit routes', () => {
         'permission' in guard ? `${guard.permission} @ ${guard.scope({ params: {} })}` : 'open',
       ]),
       [
-        ['GET /api/v1/audit/entries', 'audit.search @ /audit'],
         ['GET /api/v1/audit/entries/{index}', 'audit.read @ /audit'],
         ['GET /api/v1/audit/checkpoint', 'audit.verify @ /audit'],
         ['GET /api/v1/audit/vkey', 'audit.verify @ /audit'],
@@ -62,45 +60,6 @@ describe('the audit routes', () => {
       ],
     );
     assert.ok(routes.every(({ kind }) => kind === 'read'));
-  });
-
-  it('search with filters from the query, and page', async () => {
-    const clock = createManualClock();
-    const log = createMemoryAuditLog({ clock });
-    for (let at = 0; at < 5; at++) await log.append(draft({ decision: at % 2 === 0 ? 'allow' : 'deny' }));
-    const path = 'GET /api/v1/audit/entries';
-    const from = new Date(clock.now()).toISOString();
-    const { body } = await ask(log, path, { query: { decision: 'allow', limit: '2', from } });
-    const page = body as { entries: { index: number; leaf: string }[]; before: number };
-    assert.deepEqual(
-      page.entries.map(({ index }) => index),
-      [4, 2],
-    );
-    assert.equal(Buffer.from(page.entries[0]?.leaf ?? '', 'base64').length, 32);
-    const rest = await ask(log, path, {
-      query: { decision: 'allow', before: String(page.before), after: '0' },
-    });
-    assert.deepEqual(
-      (rest.body as typeof page).entries.map(({ index }) => index),
-      [],
-    );
-  });
-
-  it('refuse queries that they do not know', async () => {
-    const log = createMemoryAuditLog();
-    for (const query of [
-      { limit: '0' },
-      { limit: '1001' },
-      { decision: 'maybe' },
-      { from: 'yesterday' },
-      { q: 'x' },
-      { before: '-1' },
-    ]) {
-      await assert.rejects(
-        ask(log, 'GET /api/v1/audit/entries', { query }),
-        /ZodError|Invalid|Unrecognized|Too/,
-      );
-    }
   });
 
   it('show one entry, or say that there is none', async () => {

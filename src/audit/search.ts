@@ -13,10 +13,14 @@ export const LIMIT_MAX = 1000;
 /** One call reads at most so many bundles: 131,072 entries. */
 const BUNDLES_MAX = 512;
 
-/** Reads the bundles of a log of `size` entries backwards, one in memory at a time. */
-export async function searchBundles(directory: string, size: number, query: EntryQuery): Promise<EntryPage> {
+/** Reads the bundles of a log of `size` entries backwards to `first`, one in memory at a time. */
+export async function searchBundles(
+  directory: string,
+  { first: start, size }: { readonly first: number; readonly size: number },
+  query: EntryQuery,
+): Promise<EntryPage> {
   const limit = Math.min(Math.max(1, query.limit ?? LIMIT_DEFAULT), LIMIT_MAX);
-  const floor = Math.max(0, (query.after ?? -1) + 1);
+  const floor = Math.max(start, (query.after ?? -1) + 1);
   let end = Math.min(size, query.before ?? size);
   const found: IndexedEntry[] = [];
   for (let bundles = 0; end > floor; bundles++) {
@@ -24,16 +28,16 @@ export async function searchBundles(directory: string, size: number, query: Entr
     const place = Math.floor((end - 1) / TILE_WIDTH);
     const first = place * TILE_WIDTH;
     const { bytes, entries } = await readBundle(directory, place, size);
-    const start = Math.max(first, floor);
+    const lowest = Math.max(first, floor);
     if (mayHold(bytes, query)) {
-      for (let index = end - 1; index >= start; index--) {
+      for (let index = end - 1; index >= lowest; index--) {
         const { entry, leaf } = decode(index, entries[index - first]);
         if (!matches(entry, query)) continue;
         found.push({ index, leaf, entry });
         if (found.length === limit) return { entries: found, ...(index > floor && { before: index }) };
       }
     }
-    end = start;
+    end = lowest;
   }
   return { entries: found };
 }

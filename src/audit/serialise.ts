@@ -1,4 +1,4 @@
-import type { Entry, EntryPrincipal } from './entry.ts';
+import type { Entry, EntryOrigin, EntryPrincipal } from './entry.ts';
 import { auditProblems } from './problems.ts';
 
 /** An entry is a length of two bytes in an entry bundle (C2SP tlog-tiles). */
@@ -8,7 +8,8 @@ const TEXT_MAX = 512;
 const DETAIL_TEXT_MAX = 4096;
 const DETAIL_KEYS_MAX = 64;
 
-type Writer = (value: unknown, path: string) => string | undefined;
+/** Undefined if the member is absent. Throws a `Misfit`. */
+type Writer = (value: unknown) => string | undefined;
 type Fields<T> = { readonly [Key in keyof T]-?: Writer };
 
 /**
@@ -49,6 +50,11 @@ export function phaseOf(bytes: Uint8Array): {
 
 const HEAD = /^\{"v":1,"id":"([^"]*)","time":"[^"]*","phase":"(single|start|end)"(?:,"of":"([^"]*)")?/;
 
+/** What is wrong with a value, and where: the path grows on the way out, so that good values pay nothing for it. */
+class Misfit extends Error {
+  path = '';
+}
+
 function object<T>(fields: Fields<T>): Writer {
   const rows = Object.entries<Writer>(fields).map(([name, writer]) => ({
     name,
@@ -56,57 +62,69 @@ function object<T>(fields: Fields<T>): Writer {
     prefix: `"${name}":`,
   }));
   const known = new Set(Object.keys(fields));
-  return (value, path) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw refuse(path, 'is not an object');
-    for (const key of Object.keys(value)) {
-      if (!known.has(key)) throw refuse(`${path}.${key}`, 'is not a field of an entry');
+  return (value) => {
+    if (!isObject(value)) throw new Misfit('is not an object');
+    let out = '';
+    let name = '';
+    try {
+      for (name of Object.keys(value)) if (!known.has(name)) throw new Misfit('is not a field of an entry');
+      for (const row of rows) {
+        name = row.name;
+        const part = row.writer(value[name]);
+        if (part !== undefined) out += out === '' ? row.prefix + part : `,${row.prefix}${part}`;
+      }
+    } catch (error) {
+      throw at(name, error);
     }
-    const members = value as Readonly<Record<string, unknown>>;
-    let out = '{';
-    for (const { name, writer, prefix } of rows) {
-      const part = writer(members[name], `${path}.${name}`);
-      if (part !== undefined) out += out === '{' ? prefix + part : `,${prefix}${part}`;
-    }
-    return `${out}}`;
+    return `{${out}}`;
   };
 }
 
 const optional =
   (writer: Writer): Writer =>
-  (value, path) =>
-    value === undefined ? undefined : writer(value, path);
+  (value) =>
+    value === undefined ? undefined : writer(value);
 
-const oneOf =
-  (...values: readonly unknown[]): Writer =>
-  (value, path) => {
-    if (!values.includes(value)) throw refuse(path, `is not one of ${values.join(', ')}`);
-    return JSON.stringify(value);
+const oneOf = (...values: readonly unknown[]): Writer => {
+  const texts = new Map(values.map((value) => [value, JSON.stringify(value)]));
+  return (value) => {
+    const written = texts.get(value);
+    if (written === undefined) throw new Misfit(`is not one of ${values.join(', ')}`);
+    return written;
   };
+};
 
-const text: Writer = (value, path) => {
-  if (typeof value !== 'string') throw refuse(path, 'is not a text');
+const text: Writer = (value) => {
+  if (typeof value !== 'string') throw new Misfit('is not a text');
   return quote(value, TEXT_MAX);
 };
 
-const natural: Writer = (value, path) => {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) throw refuse(path, 'is not a natural number');
+const natural: Writer = (value) => {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new Misfit('is not a natural number');
   return String(value);
 };
 
-const detail: Writer = (value, path) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw refuse(path, 'is not an object');
+const detail: Writer = (value) => {
+  if (!isObject(value)) throw new Misfit('is not an object');
   const rows = Object.entries(value).filter(([, member]) => member !== undefined);
-  if (rows.length > DETAIL_KEYS_MAX) throw refuse(path, `has more than ${DETAIL_KEYS_MAX} members`);
-  const members = rows.map(([name, member]: [string, unknown]) => {
+  if (rows.length > DETAIL_KEYS_MAX) throw new Misfit(`has more than ${DETAIL_KEYS_MAX} members`);
+  const members = rows.map(([name, member]) => {
     if (typeof member === 'string') return `${quote(name, TEXT_MAX)}:${quote(member, DETAIL_TEXT_MAX)}`;
     const isPlain = typeof member === 'boolean' || (typeof member === 'number' && Number.isFinite(member));
-    if (!isPlain) throw refuse(`${path}.${name}`, 'is not a text, a finite number or a boolean');
+    if (!isPlain) throw at(name, new Misfit('is not a text, a finite number or a boolean'));
     return `${quote(name, TEXT_MAX)}:${JSON.stringify(member)}`;
   });
   return `{${members.join(',')}}`;
 };
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function at(name: string, error: unknown): unknown {
+  if (error instanceof Misfit) error.path = `.${name}${error.path}`;
+  return error;
+}
 
 const ENTRY = object<Entry>({
   v: oneOf(1),
@@ -122,7 +140,9 @@ const ENTRY = object<Entry>({
     name: optional(text),
   }),
   credential: optional(object<NonNullable<Entry['credential']>>({ kind: text, id: text })),
-  source: optional(object<NonNullable<Entry['source']>>({ address: text, port: natural })),
+  source: optional(
+    object<Omit<EntryOrigin, 'agent'>>({ address: text, port: natural, client: optional(text) }),
+  ),
   http: optional(
     object<NonNullable<Entry['http']>>({ method: text, route: text, status: optional(natural) }),
   ),
@@ -137,12 +157,23 @@ const ENTRY = object<Entry>({
   latencyUs: optional(natural),
 });
 
-const write = (entry: Entry): string => ENTRY(entry, 'entry') ?? '';
+function write(entry: Entry): string {
+  try {
+    return ENTRY(entry) ?? '';
+  } catch (error) {
+    throw error instanceof Misfit
+      ? auditProblems.entry_invalid(`entry${error.path} ${error.message}`)
+      : error;
+  }
+}
 
+// What JSON writes as it is: nearly every text is only this.
+const PLAIN = /^[ !#-[\]-~]*$/;
 // JSON.stringify escapes C0 and lone surrogates. C1 and DEL drive terminals; bidi marks and separators deceive readers.
 const UNPRINTABLE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g;
 
 function quote(value: string, unitsMax: number): string {
+  if (value.length <= unitsMax && PLAIN.test(value)) return `"${value}"`;
   const cut =
     value.length > unitsMax ? `${value.slice(0, unitsMax - 1).replace(/[\ud800-\udbff]$/, '')}…` : value;
   return JSON.stringify(cut).replace(
@@ -162,8 +193,4 @@ function shorten(detail: NonNullable<Entry['detail']>): NonNullable<Entry['detai
       ([name, value]) => [name.slice(0, 64), typeof value === 'string' ? value.slice(0, 64) : value] as const,
     );
   return { ...Object.fromEntries(rows), truncated: true };
-}
-
-function refuse(path: string, why: string): Error {
-  return auditProblems.entry_invalid(`${path} ${why}`);
 }

@@ -17,6 +17,9 @@ export function createStamp(clock: Pick<Clock, 'now'>, previous?: Pick<Entry, 'i
   let idMs = previous === undefined ? 0 : Number.parseInt(previous.id.replaceAll('-', '').slice(0, 12), 16);
   // As if used up: the next id gets a later millisecond than the previous run's.
   let idCount = ID_COUNT_MAX;
+  // Many entries share a millisecond.
+  let timeMs = Number.NaN;
+  let time = '';
   return {
     stamp(draft) {
       const now = clock.now();
@@ -27,7 +30,11 @@ export function createStamp(clock: Pick<Clock, 'now'>, previous?: Pick<Entry, 'i
   };
 
   function make(now: number, draft: EntryDraft): Entry {
-    return { ...draft, v: 1, id: nextId(now), time: new Date(now).toISOString() };
+    if (now !== timeMs) {
+      timeMs = now;
+      time = new Date(now).toISOString();
+    }
+    return { ...draft, v: 1, id: nextId(now), time };
   }
 
   function nextId(now: number): string {

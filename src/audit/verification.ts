@@ -4,6 +4,7 @@ import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { createEdge, type Edge } from './edge.ts';
 import { readLogFile } from './log-files.ts';
 import { NoteError, type NoteVerifier } from './note.ts';
+import { isRecorded, PRUNED_FILE, readPruned } from './prune.ts';
 import { parseState, STATE_FILE } from './state.ts';
 import { TILE_WIDTH } from './tile.ts';
 import { createTileCache, type TileCache } from './tile-cache.ts';
@@ -30,6 +31,7 @@ export function* verification(
   const { head, published } = readHeads(directory, verifier, problems);
   if (head === undefined || published === undefined) return report(undefined, 0, problems);
   const { size } = head;
+  const below = readBelow(directory, size, problems);
   const tiles = createTileCache(directory, size);
   const above: VerificationProblem[] = [];
   const edge = createEdge({
@@ -55,7 +57,7 @@ export function* verification(
         width === TILE_WIDTH
           ? same(parentOf(tiles, place), rootOf(peaks(leaves)))
           : same(head.root, rootWith(edge, size, leaves));
-      const check = checkBlock({ directory, place, width, tile, isSigned });
+      const check = checkBlock({ directory, place, width, tile, pruned: end <= below, isSigned });
       if (problems.length < PROBLEMS_MAX) problems.push(...check.problems);
       for (const leaf of check.leaves) {
         edge.append(leaf);
@@ -69,7 +71,13 @@ export function* verification(
   const rootHolds = edge.size() === size && same(edge.root(), head.root);
   // Where the root is wrong, entries were changed together with their own tile: it is they who are not as signed.
   for (const each of above) problems.push(rootHolds ? each : { ...each, kind: 'entry' });
-  const unsealed = yield* checkWal(directory, size, tiles, problems);
+  const unsealed = yield* checkWal(
+    directory,
+    size,
+    tiles,
+    problems,
+    () => readHeads(directory, verifier, []).head?.size ?? size,
+  );
   if (!rootHolds && problems.length === 0) {
     const message = `the ${size} entries and their tiles do not have the root hash that was signed`;
     problems.push({ kind: 'checkpoint', file: 'checkpoint', message });
@@ -79,6 +87,16 @@ export function* verification(
     problems.push({ kind: 'checkpoint', file: 'checkpoint', message });
   }
   return report(head, unsealed, problems);
+}
+
+/** Entries below this were deleted by policy, if an entry of the log says so. */
+function readBelow(directory: string, size: number, problems: VerificationProblem[]): number {
+  const pruned = readPruned(directory);
+  if (pruned === undefined) return 0;
+  if (isRecorded(directory, size, pruned)) return pruned.below;
+  const message = `${PRUNED_FILE} says that entries below ${pruned.below} were deleted; entry ${pruned.entry} does not`;
+  problems.push({ kind: 'entry', index: 0, file: PRUNED_FILE, message });
+  return 0;
 }
 
 function report(

@@ -24,6 +24,7 @@ import { createNoteSigner } from './note.ts';
 import { encodeBundle, encodeTile, parseBundle } from './tile.ts';
 import { leafHash, peaks, rootOf } from './tree.ts';
 import { verifyLog } from './verify.ts';
+import { lengthWithoutZeros } from './wal/tail.ts';
 
 const SIZE = 520;
 const UNSEALED = 3;
@@ -303,7 +304,7 @@ describe('offline verification', () => {
     ],
     [
       'a flipped byte in an unsealed entry',
-      (d) => change(d, 'wal/0.seg', flipAt(-60)),
+      (d) => change(d, 'wal/0.seg', (b) => flipAt(lengthWithoutZeros(b) - 60)(b)),
       { kind: 'wal', index: SIZE + 2 },
       /^entry 522 is damaged/,
     ],
@@ -353,7 +354,9 @@ describe('offline verification', () => {
     assert.ok(files.length >= 9);
     let checked = 0;
     for (const file of files) {
-      const length = readFileSync(join(sound, file)).length;
+      const bytes = readFileSync(join(sound, file));
+      // Behind its records a segment has room that says nothing.
+      const length = file.startsWith('wal') ? lengthWithoutZeros(bytes) : bytes.length;
       const places = new Set([
         0,
         1,

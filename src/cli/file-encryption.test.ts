@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
@@ -8,7 +8,8 @@ import { Command } from 'commander';
 import { createManualClock } from '../kernel/clock.ts';
 import { Secret } from '../kernel/secret.ts';
 import { reportOf } from './failure.ts';
-import { addEncryptionCommands, type EncryptionIo } from './file-encryption.ts';
+import { addEncryptionCommands } from './file-encryption.ts';
+import type { EncryptionIo } from './file-encryption-transfer.ts';
 
 test('keygen writes the file that age-keygen writes, readable by its owner alone', async (t) => {
   const { run, at } = await shell(t);
@@ -185,8 +186,73 @@ test('a bar on the terminal follows a large file, and none a small one', async (
   await writeFile(at('large'), Buffer.alloc(9 * 1024 * 1024));
   const sealed = (name: string) => ['encrypt', '-i', at('key'), '-o', at(`${name}.age`), at(name)];
   assert.equal((await run(sealed('small'), { terminal: true })).stderr, '');
-  await run(sealed('large'), { terminal: true });
+  const { stderr } = await run(sealed('large'), { terminal: true });
+  assert.match(stderr, /100% of 9 MiB, \S+ MiB\/s, 0s left/);
   assert.ok((await stat(at('large.age'))).size > 9 * 1024 * 1024);
+  const opened = ['decrypt', '-i', at('key'), '-o', at('copy'), at('large.age')];
+  assert.match((await run(opened, { terminal: true })).stderr, /% of 10 MiB, /);
+  await run([...opened, '-f']);
+  assert.equal((await run([...opened, '-f'])).stderr, '', 'no bar where there is no terminal');
+});
+
+test('a directory is packed and encrypted, and unpacked into a new one', async (t) => {
+  const { run, at } = await shell(t);
+  await run(['keygen', '-o', at('key')]);
+  await mkdir(at('data/sub'), { recursive: true });
+  await writeFile(at('data/a.csv'), '1,2');
+  await writeFile(at('data/sub/b.csv'), '3,4');
+  await run(['encrypt', '-i', at('key'), '-o', at('data.tar.age'), at('data')]);
+  const unpack = ['decrypt', '-i', at('key'), '--extract', '-C', at('copy'), at('data.tar.age')];
+  await run(unpack);
+  assert.equal(await readFile(at('copy/sub/b.csv'), 'utf8'), '3,4');
+  const again = await fails(run, unpack);
+  assert.match(again.message, /exists/);
+  assert.match(again.hint ?? '', /not there yet/);
+  const sealed = await readFile(at('data.tar.age'));
+  await run(['decrypt', '-i', at('key'), '-x', '-C', at('piped')], { input: Readable.from([sealed]) });
+  assert.equal(await readFile(at('piped/a.csv'), 'utf8'), '1,2');
+  for (const args of [
+    ['decrypt', '-x', at('data.tar.age')],
+    ['decrypt', '-x', '-C', '-', at('data.tar.age')],
+    ['decrypt', '-C', at('x'), at('data.tar.age')],
+    ['decrypt', '-x', '-C', at('x'), '-o', at('y'), at('data.tar.age')],
+    ['decrypt', '-x', '-C', at('x'), '-f', at('data.tar.age')],
+  ]) {
+    const failed = await fails(run, args);
+    assert.equal(failed.exitCode, 2, args.join(' '));
+  }
+  assert.deepEqual(await readdir(at('.')), ['copy', 'data', 'data.tar.age', 'key', 'piped']);
+});
+
+test('--jobs is a number of threads', async (t) => {
+  const { run, at } = await shell(t);
+  await run(['keygen', '-o', at('key')]);
+  await writeFile(at('large'), Buffer.alloc(9 * 1024 * 1024, 'x'));
+  for (const jobs of ['1', '3']) {
+    await run(['encrypt', '-i', at('key'), '--jobs', jobs, '-f', '-o', at('sealed'), at('large')]);
+    await run(['decrypt', '-i', at('key'), '--jobs', jobs, '-f', '-o', at('copy'), at('sealed')]);
+    assert.ok((await readFile(at('large'))).equals(await readFile(at('copy'))));
+  }
+  for (const jobs of ['0', '-1', 'many', '1.5', '1000']) {
+    const args = ['encrypt', '-i', at('key'), `--jobs=${jobs}`, '-o', at('x'), at('large')];
+    assert.equal((await fails(run, args)).exitCode, 2, jobs);
+  }
+});
+
+test('a post-quantum key pair goes the same ways', async (t) => {
+  const { run, at } = await shell(t);
+  await run(['keygen', '--pq', '-o', at('key')]);
+  assert.match(
+    await readFile(at('key'), 'utf8'),
+    /^# created: .*\n# public key: age1pq1\w+\nAGE-SECRET-KEY-PQ-1\w+\n$/,
+  );
+  const sealed = await run(['encrypt', '-i', at('key'), '-a'], { stdin: 'x' });
+  assert.equal((await run(['decrypt', '-i', at('key')], { stdin: sealed.stdout })).stdout, 'x');
+  for (const args of [
+    ['keygen', '--pq', '--fernet'],
+    ['keygen', '--pq', '-y', at('key')],
+  ])
+    assert.equal((await fails(run, args)).exitCode, 2);
 });
 
 test('an interruption leaves nothing', async (t) => {
@@ -223,7 +289,7 @@ async function shell(t: TestContext) {
   const clock = createManualClock();
   const run: Run = async (args, { stdin = '', input, answers, terminal = false, interrupted } = {}) => {
     const out = sink();
-    const err = sink();
+    const err = sink(terminal);
     const asked: string[] = [];
     const left = [...(answers ?? [])];
     const io: EncryptionIo = {
@@ -259,7 +325,7 @@ async function fails(run: Run, args: readonly string[], typed: Typed = {}) {
   return reportOf(error);
 }
 
-function sink() {
+function sink(terminal = false) {
   const pieces: Buffer[] = [];
   const stream = new Writable({
     write(piece: Buffer, _, done) {
@@ -267,5 +333,7 @@ function sink() {
       done();
     },
   });
+  // What the progress bar asks of a terminal.
+  if (terminal) Object.assign(stream, { isTTY: true, columns: 100 });
   return { stream, text: () => Buffer.concat(pieces).toString() };
 }

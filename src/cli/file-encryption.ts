@@ -1,34 +1,38 @@
-import cliProgress from 'cli-progress';
 import type { Command } from 'commander';
-import { decryptStream, encryptStream, type Sealing } from '../crypto/age/age.ts';
-import { generateIdentity, parseRecipient } from '../crypto/age/keys.ts';
-import {
-  createFernet,
-  type Fernet,
-  generateFernetKey,
-  PLAINTEXT_BYTES_MAX,
-} from '../crypto/fernet/fernet.ts';
-import { type FileTransfer, transformFile } from '../crypto/engine/files.ts';
+import { decryptStream } from '../crypto/age/age.ts';
+import type { Opening, Sealing } from '../crypto/age/file-key.ts';
+import { parseRecipient } from '../crypto/age/keys.ts';
+import { decryptFile, encryptFile } from '../crypto/engine/files.ts';
+import { transformFile } from '../crypto/engine/transfer.ts';
 import { cryptoProblems } from '../crypto/problems.ts';
 import { isProblem } from '../kernel/problem.ts';
 import type { Secret } from '../kernel/secret.ts';
 import { example } from './example.ts';
 import { CliFailure, usage } from './failure.ts';
-import type { CliIo } from './io.ts';
-import { readFernetKeys, readIdentities, readPassphraseFile, readRecipients } from './key-files.ts';
-
-/** What encryption commands need of the process. */
-export type EncryptionIo = Pick<
-  CliIo,
-  'stdin' | 'stdout' | 'stderr' | 'stdoutIsTerminal' | 'stderrIsTerminal' | 'clock' | 'prompt' | 'interrupted'
->;
+import {
+  checkFernet,
+  type FernetOptions,
+  openFernet,
+  openFernetToken,
+  parseSeconds,
+  sealFernet,
+} from './file-encryption-fernet.ts';
+import { addKeygenCommand } from './file-encryption-keygen.ts';
+import {
+  type EncryptionIo,
+  isDirectory,
+  isStream,
+  type OutputOptions,
+  transfer,
+} from './file-encryption-transfer.ts';
+import { readIdentities, readPassphraseFile, readRecipients } from './key-files.ts';
 
 /** `encrypt`, `decrypt` and `keygen`, with the flags of age and age-keygen. They need no keep and no server. */
 export function addEncryptionCommands(program: Command, io: EncryptionIo): void {
   program
     .command('encrypt')
-    .description('encrypt a file or a pipe in the age format')
-    .argument('[input]', 'file to encrypt; stdin if absent or "-"')
+    .description('encrypt a file, a pipe or a directory (as a tar archive) in the age format')
+    .argument('[input]', 'file or directory to encrypt; stdin if absent or "-"')
     .option('-r, --recipient <recipient>', 'encrypt to the recipient age1…; may be repeated', append)
     .option('-R, --recipients-file <file>', 'encrypt to the recipients in the file; may be repeated', append)
     .option('-i, --identity <file>', 'encrypt to the recipients of an identity file; may be repeated', append)
@@ -37,9 +41,16 @@ export function addEncryptionCommands(program: Command, io: EncryptionIo): void 
     .option('-a, --armor', 'write text (PEM) instead of binary')
     .option('-o, --output <file>', 'write to the file; stdout if absent or "-"')
     .option('-f, --force', 'overwrite the output file')
+    .option('--jobs <n>', 'threads to use (default: one a core, up to 4)')
     .option('--fernet', 'write a Fernet token instead; for data up to 64 MiB')
     .option('--key-file <file>', 'the Fernet key, as "keygen --fernet" makes it')
-    .addHelpText('after', example('modelkeep encrypt -r age1… -o model.onnx.age model.onnx'))
+    .addHelpText(
+      'after',
+      example(
+        'modelkeep encrypt -r age1… -o model.onnx.age model.onnx',
+        'modelkeep encrypt -r age1… -o data.tar.age data/',
+      ),
+    )
     .action((input: string | undefined, options: EncryptOptions) => encrypt(input, options, io));
   program
     .command('decrypt')
@@ -52,20 +63,24 @@ export function addEncryptionCommands(program: Command, io: EncryptionIo): void 
     )
     .option('-o, --output <file>', 'write to the file; stdout if absent or "-"')
     .option('-f, --force', 'overwrite the output file')
+    .option('--jobs <n>', 'threads to use (default: one a core, up to 4)')
+    .option('-x, --extract', 'the decrypted data is a tar archive: unpack it to the directory of -C')
+    .option(
+      '-C, --directory <dir>',
+      'with --extract: a directory that is not there yet; it appears when all is verified',
+    )
     .option('--fernet', 'the input is a Fernet token')
     .option('--key-file <file>', 'Fernet keys, one a line')
     .option('--ttl <seconds>', 'refuse a Fernet token older than this')
-    .addHelpText('after', example('modelkeep decrypt -i key.txt -o model.onnx model.onnx.age'))
+    .addHelpText(
+      'after',
+      example(
+        'modelkeep decrypt -i key.txt -o model.onnx model.onnx.age',
+        'modelkeep decrypt -i key.txt --extract -C data data.tar.age',
+      ),
+    )
     .action((input: string | undefined, options: DecryptOptions) => decrypt(input, options, io));
-  program
-    .command('keygen')
-    .description('make a key pair for encrypt and decrypt')
-    .argument('[input]', 'with -y: the identity file; stdin if absent or "-"')
-    .option('-o, --output <file>', 'write the secret key to the file, readable by you alone')
-    .option('-y, --convert', 'print the recipients of an identity file')
-    .option('--fernet', 'make a Fernet key')
-    .addHelpText('after', example('modelkeep keygen -o key.txt', 'modelkeep keygen -y key.txt'))
-    .action((input: string | undefined, options: KeygenOptions) => keygen(input, options, io));
+  addKeygenCommand(program, io);
 }
 
 interface EncryptOptions extends OutputOptions, FernetOptions {
@@ -81,22 +96,8 @@ interface DecryptOptions extends OutputOptions, FernetOptions {
   readonly identity?: readonly string[];
   readonly passphraseFile?: string;
   readonly ttl?: string;
-}
-
-interface KeygenOptions {
-  readonly output?: string;
-  readonly convert?: boolean;
-  readonly fernet?: boolean;
-}
-
-interface OutputOptions {
-  readonly output?: string;
-  readonly force?: boolean;
-}
-
-interface FernetOptions {
-  readonly fernet?: boolean;
-  readonly keyFile?: string;
+  readonly extract?: boolean;
+  readonly directory?: string;
 }
 
 async function encrypt(input: string | undefined, options: EncryptOptions, io: EncryptionIo): Promise<void> {
@@ -105,29 +106,43 @@ async function encrypt(input: string | undefined, options: EncryptOptions, io: E
   checkFernet(options, ['recipient', 'recipientsFile', 'identity', 'passphrase', 'passphraseFile', 'armor']);
   if (options.fernet === true) {
     const fernet = await openFernet(options, io);
-    const newline = io.stdoutIsTerminal && isStdout(options.output);
-    await transfer(input, options, io, (source) => sealFernet(fernet, source, newline));
+    const newline = io.stdoutIsTerminal && isStream(options.output);
+    await transfer(input, options, io, (files) =>
+      transformFile(files, (source) => sealFernet(fernet, source, newline)),
+    );
     return;
   }
-  if (io.stdoutIsTerminal && isStdout(options.output) && options.armor !== true) {
+  if (io.stdoutIsTerminal && isStream(options.output) && options.armor !== true) {
     throw new CliFailure('binary data is not written to a terminal', {
       hint: 'name a file with -o, or write text with -a',
     });
   }
   const sealing = await sealingOf(options, io);
   const armor = options.armor === true;
-  await transfer(input, options, io, (source) => encryptStream(source, { ...sealing, armor }));
+  const directory = await isDirectory(input);
+  await transfer(input, options, io, async (files) => {
+    const { input: path } = files;
+    if (!directory || typeof path !== 'string') return encryptFile({ ...files, ...sealing, armor });
+    const { encryptDirectory } = await import('../crypto/engine/directories.ts');
+    return encryptDirectory({ ...files, ...sealing, input: path, armor });
+  });
 }
 
 async function decrypt(input: string | undefined, options: DecryptOptions, io: EncryptionIo): Promise<void> {
   const { identity = [], passphraseFile } = options;
   checkStdin([input ?? '-', identity, passphraseFile ?? [], options.keyFile ?? []]);
   checkFernet(options, ['identity', 'passphraseFile']);
-  const guard = io.stdoutIsTerminal && isStdout(options.output) ? onlyText : unguarded;
+  checkExtract(options);
+  const toTerminal = io.stdoutIsTerminal && isStream(options.output);
   if (options.fernet === true) {
     const ttl = options.ttl === undefined ? undefined : parseSeconds(options.ttl);
     const fernet = await openFernet(options, io);
-    await transfer(input, options, io, (source) => guard(openFernetToken(fernet, source, ttl)));
+    await transfer(input, options, io, (files) =>
+      transformFile(files, (source) => {
+        const plaintext = openFernetToken(fernet, source, ttl);
+        return toTerminal ? onlyText(plaintext) : plaintext;
+      }),
+    );
     return;
   }
   if (options.ttl !== undefined) throw usage('--ttl is for --fernet');
@@ -137,37 +152,47 @@ async function decrypt(input: string | undefined, options: DecryptOptions, io: E
   const ask = identity.length > 0 ? undefined : () => askPassphrase(io, 'passphrase');
   const passphrase = given ? () => Promise.resolve(given) : ask;
   const opening = { identities, ...(passphrase && { passphrase }) };
-  await transfer(input, options, io, (source) => guard(decryptStream(source, opening))).catch(
-    (error: unknown) => {
-      if (!isProblem(error, cryptoProblems.no_matching_key) || identity.length > 0 || given) throw error;
-      throw new CliFailure(error.detail, { hint: 'name the identity file with -i', cause: error });
-    },
+  try {
+    if (options.extract === true) await extract(input, options, io, opening);
+    else {
+      await transfer(input, options, io, (files) =>
+        toTerminal
+          ? transformFile(files, (source) => onlyText(decryptStream(source, opening)))
+          : decryptFile({ ...files, ...opening }),
+      );
+    }
+  } catch (error) {
+    if (!isProblem(error, cryptoProblems.no_matching_key) || identity.length > 0 || given) throw error;
+    throw new CliFailure(error.detail, { hint: 'name the identity file with -i', cause: error });
+  }
+}
+
+async function extract(
+  input: string | undefined,
+  options: DecryptOptions,
+  io: EncryptionIo,
+  opening: Opening,
+): Promise<void> {
+  const { directory = '', jobs } = options;
+  const { decryptDirectory } = await import('../crypto/engine/directories.ts');
+  const place = { output: directory, ...(jobs !== undefined && { jobs }) };
+  await transfer(input, place, io, (files) =>
+    decryptDirectory({ ...files, ...opening, output: directory }).catch((error: unknown) => {
+      if (!isProblem(error, cryptoProblems.output_exists)) throw error;
+      throw new CliFailure(error.detail, { hint: 'name a directory that is not there yet', cause: error });
+    }),
   );
 }
 
-async function keygen(input: string | undefined, options: KeygenOptions, io: EncryptionIo): Promise<void> {
-  if (options.convert === true) {
-    if (options.fernet === true) throw usage('a Fernet key has no recipient: -y is for age identities');
-    const keys = await readIdentities([input ?? '-'], io);
-    const text = keys.map(({ recipient }) => `${recipient}\n`).join('');
-    await transformFile({ input: textStream(text), output: outputOf(options.output, io) }, unguarded);
+function checkExtract({ extract, directory, output, force, fernet }: DecryptOptions): void {
+  if (extract !== true) {
+    if (directory !== undefined) throw usage('-C is for --extract');
     return;
   }
-  if (input !== undefined) throw usage('keygen reads a file only with -y');
-  const key = options.fernet === true ? fernetKeyFile() : identityFile(io.clock.now());
-  await transformFile({ input: textStream(key.text), output: outputOf(options.output, io) }, unguarded);
-  const inFile = !isStdout(options.output) || !io.stdoutIsTerminal;
-  if (key.recipient !== undefined && inFile) io.stderr.write(`Public key: ${key.recipient}\n`);
-}
-
-function identityFile(now: number): { text: string; recipient: string } {
-  const { identity, recipient } = generateIdentity();
-  const created = new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
-  return { text: `# created: ${created}\n# public key: ${recipient}\n${identity}\n`, recipient };
-}
-
-function fernetKeyFile(): { text: string; recipient?: never } {
-  return { text: `${generateFernetKey().reveal()}\n` };
+  if (fernet === true) throw usage('--extract is not for --fernet');
+  if (output !== undefined) throw usage('with --extract, name the directory with -C, and no -o');
+  if (force === true) throw usage('--extract makes a new directory: it replaces none, not even with --force');
+  if (isStream(directory) || directory === '') throw usage('--extract needs -C DIR, a directory to be made');
 }
 
 async function sealingOf(options: EncryptOptions, io: EncryptionIo): Promise<Sealing> {
@@ -202,103 +227,6 @@ function askPassphrase({ prompt }: EncryptionIo, question: string): Promise<Secr
   throw usage('there is no terminal to ask for the passphrase on', 'use --passphrase-file FILE');
 }
 
-async function openFernet({ keyFile }: FernetOptions, io: EncryptionIo): Promise<Fernet> {
-  if (keyFile === undefined)
-    throw usage('--fernet needs --key-file', 'make a key with: keygen --fernet -o FILE');
-  return createFernet({ keys: await readFernetKeys(keyFile, io), clock: io.clock });
-}
-
-async function* sealFernet(
-  fernet: Fernet,
-  source: AsyncIterable<Uint8Array>,
-  newline: boolean,
-): AsyncGenerator<Uint8Array> {
-  const plaintext = await collect(source, PLAINTEXT_BYTES_MAX);
-  yield Buffer.from(fernet.encrypt(plaintext));
-  if (newline) yield Buffer.from('\n');
-}
-
-async function* openFernetToken(
-  fernet: Fernet,
-  source: AsyncIterable<Uint8Array>,
-  ttl: number | undefined,
-): AsyncGenerator<Uint8Array> {
-  // Half as much again is more than base64 and the token's frame add; the exact limit is Fernet's to check.
-  const token = (await collect(source, PLAINTEXT_BYTES_MAX * 1.5)).toString('latin1').replace(/\r?\n$/, '');
-  yield fernet.decrypt(token, ttl === undefined ? {} : { ttl });
-}
-
-async function collect(source: AsyncIterable<Uint8Array>, bytesMax: number): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const piece of source) {
-    bytes += piece.length;
-    if (bytes > bytesMax) {
-      throw cryptoProblems.too_large(
-        'the input is too large for a Fernet token; leave out --fernet for the age format',
-      );
-    }
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
-}
-
-type Transform = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
-
-async function transfer(
-  input: string | undefined,
-  options: OutputOptions,
-  io: EncryptionIo,
-  transform: Transform,
-): Promise<void> {
-  const output = outputOf(options.output, io);
-  const progress = createProgress(io, output !== io.stdout || !io.stdoutIsTerminal);
-  try {
-    await transformFile(
-      {
-        input: input === undefined || input === '-' ? io.stdin : input,
-        output,
-        force: options.force === true,
-        signal: io.interrupted,
-        onProgress: progress.show,
-      },
-      transform,
-    );
-  } catch (error) {
-    if (io.interrupted.aborted) throw new CliFailure('interrupted', { cause: error });
-    if (!isProblem(error, cryptoProblems.output_exists)) throw error;
-    throw new CliFailure(error.detail, {
-      hint: 'choose another name, or overwrite it with --force',
-      cause: error,
-    });
-  } finally {
-    progress.stop();
-  }
-}
-
-/** Below this a bar would only flicker. */
-const PROGRESS_BYTES_MIN = 8 * 1024 * 1024;
-const MEBIBYTE = 1024 * 1024;
-
-function createProgress(
-  io: EncryptionIo,
-  wanted: boolean,
-): { show: NonNullable<FileTransfer['onProgress']>; stop(): void } {
-  let bar: InstanceType<typeof cliProgress.SingleBar> | undefined;
-  return {
-    show(done, total) {
-      if (!wanted || !io.stderrIsTerminal || total === undefined || total < PROGRESS_BYTES_MIN) return;
-      if (!bar) {
-        const format = '{bar} {percentage}% of {total} MiB, {eta_formatted} left';
-        bar = new cliProgress.SingleBar({ stream: io.stderr, format, clearOnComplete: true });
-        bar.start(Math.ceil(total / MEBIBYTE), 0);
-      }
-      bar.update(Math.floor(done / MEBIBYTE));
-    },
-    stop: () => bar?.stop(),
-  };
-}
-
 /** Refuses control characters: they would garble the terminal, or drive it. */
 async function* onlyText(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const piece of source) {
@@ -313,44 +241,9 @@ async function* onlyText(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
   }
 }
 
-function unguarded(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  return source;
-}
-
-function outputOf(output: string | undefined, io: EncryptionIo): FileTransfer['output'] {
-  return output === undefined || output === '-' ? io.stdout : output;
-}
-
-function isStdout(output: string | undefined): boolean {
-  return output === undefined || output === '-';
-}
-
-async function* textStream(text: string): AsyncGenerator<Uint8Array> {
-  yield Buffer.from(text);
-}
-
 function checkStdin(paths: readonly (string | readonly string[])[]): void {
   if (paths.flat().filter((path) => path === '-').length > 1)
     throw usage('stdin can be used for one thing only');
-}
-
-function checkFernet<Options extends FernetOptions>(
-  options: Options,
-  ageOnly: readonly (keyof Options & string)[],
-): void {
-  if (options.fernet !== true) {
-    if (options.keyFile !== undefined) throw usage('--key-file is for --fernet');
-    return;
-  }
-  const given = ageOnly.find((name) => options[name] !== undefined);
-  if (given !== undefined) {
-    throw usage(`--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is not for --fernet`);
-  }
-}
-
-function parseSeconds(text: string): number {
-  if (!/^\d{1,12}$/.test(text)) throw usage('--ttl is a whole number of seconds');
-  return Number(text);
 }
 
 function append(value: string, previous: readonly string[] = []): readonly string[] {

@@ -17,16 +17,17 @@ export const ROOT_KEY_DAYS_MAX = 365;
 export const EXPIRES_SOON_DAYS = 14;
 
 /** Nobody but the owner may read, write or enter what holds keys and facts. */
-export async function checkPermissions(paths: KeepPaths): Promise<Finding> {
+export async function checkPermissions(paths: KeepPaths, rootKeyFiles: readonly string[]): Promise<Finding> {
   const check = 'file permissions';
   const open: string[] = [];
-  const { home, rootKey, keyring, database, blobs, log, socket } = paths;
-  for (const path of [home, rootKey, keyring, database, blobs, log, socket]) {
+  const { home, keyring, database, blobs, log, socket } = paths;
+  const secret = [home, ...rootKeyFiles, keyring, socket];
+  for (const path of [...secret, database, blobs, log]) {
     const facts = await lstat(path).catch(absent);
     if (facts === undefined) continue;
     if (facts.isSymbolicLink()) open.push(`${path} is a symbolic link`);
     // Inside a closed home, only the keys themselves must be closed as well.
-    else if ([home, rootKey, keyring, socket].includes(path) && (facts.mode & 0o077) !== 0) {
+    else if (secret.includes(path) && (facts.mode & 0o077) !== 0) {
       open.push(`${basename(path)} has mode ${(facts.mode & 0o777).toString(8).padStart(4, '0')}`);
     }
   }
@@ -34,18 +35,17 @@ export async function checkPermissions(paths: KeepPaths): Promise<Finding> {
   return { check, state: 'failed', detail: open.join('; '), hint: `chmod -R go= ${home}` };
 }
 
-export async function checkRootKeyAge(paths: KeepPaths, now: number): Promise<Finding> {
+export async function checkRootKeyAge(rootKeyFiles: readonly string[], now: number): Promise<Finding> {
   const check = 'root key';
-  const facts = await lstat(paths.rootKey).catch(absent);
-  if (facts === undefined) {
-    return {
-      check,
-      state: 'failed',
-      detail: `${paths.rootKey} is missing`,
-      hint: 'put it back from its copy',
-    };
+  let oldest = now;
+  for (const path of rootKeyFiles) {
+    const facts = await lstat(path).catch(absent);
+    if (facts === undefined)
+      return { check, state: 'failed', detail: `${path} is missing`, hint: 'put it back from its copy' };
+    oldest = Math.min(oldest, facts.mtimeMs);
   }
-  const days = Math.max(0, Math.floor((now - facts.mtimeMs) / DAY_MS));
+  if (rootKeyFiles.length === 0) return { check, state: 'ok', detail: 'lies outside the keep' };
+  const days = Math.floor((now - oldest) / DAY_MS);
   if (days <= ROOT_KEY_DAYS_MAX) return { check, state: 'ok', detail: `${days} days old` };
   return { check, state: 'warning', detail: `${days} days old, more than ${ROOT_KEY_DAYS_MAX}` };
 }

@@ -45,6 +45,8 @@ export interface NewKeep {
   readonly setupTokenExpiresAt?: number;
   /** age recipient (`age1…`) of the root key. */
   readonly recipient: string;
+  /** What of the root key needs a copy elsewhere, in words. */
+  readonly rootKeyCopy: string;
   /** The log's verifier key, as in `log/vkey`. */
   readonly verifierKey?: string;
 }

@@ -1,5 +1,7 @@
-import { open } from 'node:fs/promises';
-import { parseIdentity, parseKeyLines, parseRecipient } from '../crypto/age/keys.ts';
+import { lstat, open } from 'node:fs/promises';
+import { parseIdentityFile, parseRecipientFile } from '../crypto/age/key-file.ts';
+import { parseKeyLines } from '../crypto/age/keys.ts';
+import type { KeyIdentity } from '../crypto/age/stanza.ts';
 import { isProblem } from '../kernel/problem.ts';
 import { Secret } from '../kernel/secret.ts';
 import { firstLine, readSecretFile } from './credentials.ts';
@@ -10,26 +12,44 @@ import type { CliIo } from './io.ts';
 
 const BYTES_MAX = 1024 * 1024;
 
-/** The recipients of files as `-R` takes them. */
-export function readRecipients(
+/** The recipients of files as `-R` takes them. SSH keys that cannot encrypt are passed over with a warning. */
+export async function readRecipients(
   paths: readonly string[],
-  io: Pick<CliIo, 'stdin'>,
+  io: Pick<CliIo, 'stdin' | 'stderr'>,
 ): Promise<readonly string[]> {
-  return readKeys(paths, io, (text) => {
-    parseRecipient(text);
-    return text;
-  });
+  const recipients: string[] = [];
+  for (const path of paths) {
+    const file = await readKeys(path, io, parseRecipientFile);
+    recipients.push(...file.recipients);
+    for (const { line, type } of file.ignored) {
+      io.stderr.write(
+        `modelkeep: warning: ${nameOf(path)}, line ${line}: an SSH key of type ${type} cannot encrypt; passed over\n`,
+      );
+    }
+  }
+  return recipients;
 }
 
-/** The identities of files as `-i` takes them, each with its recipient. */
-export function readIdentities(
+/**
+ * The identities of files as `-i` takes them, each with its recipient: age identities, SSH private keys, and age files of
+ * either that are sealed with a passphrase, which is asked for on the terminal.
+ */
+export async function readIdentities(
   paths: readonly string[],
-  io: Pick<CliIo, 'stdin'>,
-): Promise<readonly { readonly identity: Secret<string>; readonly recipient: string }[]> {
-  return readKeys(paths, io, (text) => ({
-    identity: new Secret(text),
-    recipient: parseIdentity(text).recipient,
-  }));
+  io: Pick<CliIo, 'stdin' | 'prompt'>,
+): Promise<readonly { readonly identity: Secret<KeyIdentity>; readonly recipient: string }[]> {
+  const identities: { identity: Secret<KeyIdentity>; recipient: string }[] = [];
+  for (const path of paths) {
+    const ask = (): Promise<Secret<string>> => askPassphrase(path, io);
+    const found = await readKeys(path, io, async (bytes) => {
+      const keys = await parseIdentityFile(bytes, { passphrase: ask });
+      // What a passphrase protects may lie open.
+      if (!keys.some(({ locked }) => locked === true)) await refuseExposed(path);
+      return keys;
+    });
+    identities.push(...found.map((key) => ({ identity: new Secret(key), recipient: key.recipient })));
+  }
+  return identities;
 }
 
 /** The keys of a Fernet key file, one a line: the first encrypts, all of them decrypt. */
@@ -47,34 +67,46 @@ export async function readPassphraseFile(path: string, io: Pick<CliIo, 'stdin'>)
   return path === '-' ? firstLine(await readText(path, io), 'stdin') : readSecretFile(path);
 }
 
-async function readKeys<Key>(
-  paths: readonly string[],
+async function readKeys<Keys>(
+  path: string,
   io: Pick<CliIo, 'stdin'>,
-  parse: (text: string) => Key,
-): Promise<readonly Key[]> {
-  const keys: Key[] = [];
-  for (const path of paths) {
-    const text = await readText(path, io);
-    if (/^(?:age-encryption\.org\/|-----BEGIN AGE ENCRYPTED FILE)/.test(text)) {
-      throw new CliFailure(`${nameOf(path)} is itself encrypted`, {
-        hint: 'decrypt it first, and name the result',
-      });
-    }
-    const lines = parseKeyLines(text);
-    if (lines.length === 0) throw new CliFailure(`${nameOf(path)} holds no key`);
-    for (const { line, text: key } of lines) {
-      try {
-        keys.push(parse(key));
-      } catch (error) {
-        if (!isProblem(error)) throw error;
-        throw new CliFailure(`${nameOf(path)}, line ${line}: ${error.detail}`, { cause: error });
-      }
-    }
+  parse: (bytes: Buffer) => Keys | Promise<Keys>,
+): Promise<Keys> {
+  const bytes = await readBytes(path, io);
+  try {
+    return await parse(bytes);
+  } catch (error) {
+    if (!isProblem(error)) throw error;
+    const at = error.detail.startsWith('line ') ? ', ' : ': ';
+    throw new CliFailure(`${nameOf(path)}${at}${error.detail}`, { cause: error });
+  } finally {
+    bytes.fill(0);
   }
-  return keys;
 }
 
-async function readText(path: string, { stdin }: Pick<CliIo, 'stdin'>): Promise<string> {
+function askPassphrase(path: string, { prompt }: Pick<CliIo, 'prompt'>): Promise<Secret<string>> {
+  if (prompt) return prompt.password(`passphrase of ${nameOf(path)}`);
+  throw new CliFailure(
+    `${nameOf(path)} is itself encrypted, and there is no terminal to ask its passphrase on`,
+    {
+      hint: 'decrypt it first, and name the result',
+    },
+  );
+}
+
+/** The same rule as for other files of secrets. */
+async function refuseExposed(path: string): Promise<void> {
+  if (path === '-' || process.platform === 'win32') return;
+  const facts = await lstat(path);
+  if (facts.isFile() && (facts.mode & 0o077) !== 0)
+    throw new CliFailure(`${path} may be read by other users`, { hint: `chmod 600 ${path}` });
+}
+
+async function readText(path: string, io: Pick<CliIo, 'stdin'>): Promise<string> {
+  return (await readBytes(path, io)).toString('utf8');
+}
+
+async function readBytes(path: string, { stdin }: Pick<CliIo, 'stdin'>): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   for await (const piece of path === '-' ? (stdin as AsyncIterable<Uint8Array | string>) : readPath(path)) {
@@ -83,7 +115,7 @@ async function readText(path: string, { stdin }: Pick<CliIo, 'stdin'>): Promise<
     if (bytes > BYTES_MAX) throw new CliFailure(`${nameOf(path)} is too large for a file of keys`);
     pieces.push(part);
   }
-  return Buffer.concat(pieces).toString('utf8');
+  return Buffer.concat(pieces);
 }
 
 async function* readPath(path: string): AsyncGenerator<Uint8Array> {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { readEnvironment } from '../config/environment.ts';
-import { createCli } from './cli.ts';
+import { createEncryptionCli, ENCRYPTION_COMMANDS } from './file-encryption-cli.ts';
 import { createTerminal } from './terminal.ts';
 import type { CliIo } from './io.ts';
 import type { KeepAccess } from './keep-client.ts';
@@ -13,8 +13,12 @@ export async function runProcess(process: NodeJS.Process): Promise<number> {
     if (error.code !== 'EPIPE') throw error;
     process.exit(0);
   });
-  const cli = createCli({ access: createLazyAccess(io), io, version: await readVersion() });
-  return cli.run(process.argv.slice(2));
+  const argv = process.argv.slice(2);
+  const version = await readVersion();
+  const cli = ENCRYPTION_COMMANDS.has(argv[0])
+    ? createEncryptionCli({ io, version })
+    : (await import('./cli.ts')).createCli({ access: createLazyAccess(io), io, version });
+  return cli.run(argv);
 }
 
 /** `package.json` lies two folders up, from `src/cli` as from `dist/cli`. */

@@ -110,7 +110,12 @@ export function createFakeAccess(
     calls,
     open: 0,
     initKeep: ({ home }: { home: string }) =>
-      Promise.resolve({ home, setupToken: new Secret('mst_example'), recipient: 'age1example' }),
+      Promise.resolve({
+        home,
+        setupToken: new Secret('mst_example'),
+        recipient: 'age1example',
+        rootKeyCopy: `${home}/root.key`,
+      }),
     openClient() {
       access.open++;
       return Promise.resolve(client);

@@ -1,5 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { sinksSchema } from './audit-sinks.ts';
+import { rootKeySchema } from './root-key.ts';
 
 const ms = (default_: number, about: string) =>
   z.int().min(1).max(86_400_000).default(default_).describe(`${about}, milliseconds.`);
@@ -104,6 +106,18 @@ export const configSchema = z.strictObject({
       drainMsMax: ms(10_000, 'How long a closing model process may work off its queue'),
     })
     .prefault({}),
+  rootKey: rootKeySchema,
+  keys: z
+    .strictObject({
+      acceptGeneration: z
+        .int()
+        .min(1)
+        .optional()
+        .describe(
+          'After the key ring was lost for good: the generation of the older copy that may take its place.',
+        ),
+    })
+    .prefault({}),
   audit: z
     .strictObject({
       origin: z
@@ -111,6 +125,53 @@ export const configSchema = z.strictObject({
         .regex(/^[A-Za-z0-9._:/-]{1,128}$/, 'expected letters, digits and . _ : / - only')
         .optional()
         .describe('Name of the log in its checkpoints. Absent: one made at `init`.'),
+      reserveBytes: z
+        .int()
+        .min(0)
+        .max(2 ** 40)
+        .default(64 << 20)
+        .describe('Disk space kept back, so that refusals can be recorded on a full disk, bytes; 0: none.'),
+      retention: z
+        .string()
+        .regex(
+          /^(?:forever|P(?=[1-9])(?:\d{1,3}Y)?(?:\d{1,4}M)?)$/,
+          'expected forever, or a period such as P1Y or P18M',
+        )
+        .default('forever')
+        .describe('How long entries are kept: `forever`, or whole months such as `P1Y` or `P18M`.'),
+      publicTree: z
+        .boolean()
+        .default(true)
+        .describe('Answer checkpoint and hash tiles without a credential. Entries stay guarded.'),
+      detection: z
+        .strictObject({
+          enabled: z.boolean().default(true).describe('Watch the log for attacks, and answer them.'),
+          rules: z.string().optional().describe('Path of a YAML file that tunes the rules.'),
+        })
+        .prefault({}),
+      witness: z
+        .strictObject({
+          policy: z
+            .string()
+            .optional()
+            .describe('Path of a tlog-policy file: the witnesses, and the quorum.'),
+          requireQuorumWithinMs: z
+            .int()
+            .min(1000)
+            .max(86_400_000)
+            .optional()
+            .describe(
+              'Without a quorum of witnesses for so long, milliseconds, nothing more is recorded. Absent: recording goes on.',
+            ),
+        })
+        .prefault({}),
+      sinks: sinksSchema,
+      delivery: z
+        .strictObject({
+          alertMs: ms(300_000, 'A sink that stays further behind for so long is reported'),
+          checkpointMs: ms(300_000, 'Between two signed checkpoints to one sink'),
+        })
+        .prefault({}),
     })
     .prefault({}),
   log: z

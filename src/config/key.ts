@@ -12,9 +12,26 @@ export interface ConfigKey {
   readonly fallback: unknown;
   /** A relative path in the file starts at the keep's directory. */
   readonly isPath: boolean;
+  /** `env:NAME` or `file:/path`, never the secret itself. A relative `file:` starts at the keep's directory. */
+  readonly isReference: boolean;
 }
 
-const PATHS: ReadonlySet<string> = new Set(['tls.certificate', 'tls.key']);
+const PATHS: ReadonlySet<string> = new Set([
+  'tls.certificate',
+  'tls.key',
+  'rootKey.vault.jwtFile',
+  'rootKey.vault.caFile',
+  'rootKey.pkcs11.module',
+  'audit.detection.rules',
+  'audit.witness.policy',
+]);
+const REFERENCES: ReadonlySet<string> = new Set([
+  'rootKey.passphrase.passphrase',
+  'rootKey.passphrase.previousPassphrase',
+  'rootKey.vault.token',
+  'rootKey.vault.secretId',
+  'rootKey.pkcs11.pin',
+]);
 const KINDS: Readonly<Record<string, ConfigKey['kind']>> = {
   integer: 'number',
   number: 'number',
@@ -60,6 +77,7 @@ function leaves(schema: JsonSchema, path: readonly string[]): ConfigKey[] {
       kind: KINDS[child.type ?? ''] ?? 'text',
       fallback: child.default,
       isPath: PATHS.has(name),
+      isReference: REFERENCES.has(name),
     };
   });
 }

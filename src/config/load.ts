@@ -6,6 +6,7 @@ import { type ConfigKey, configKeys } from './key.ts';
 import { isLoopback } from './loopback.ts';
 import { nearestName } from './nearest.ts';
 import { configProblems } from './problems.ts';
+import { rootKeyContradictions } from './root-key.ts';
 
 export interface ConfigSources {
   /** By the key's dotted name: `{ 'listen.port': '9000' }`. */
@@ -65,7 +66,10 @@ export function loadConfigWithOrigins(sources: ConfigSources): LoadedConfig {
       const origin = origins.get(name);
       violations.push(`${name}${origin === undefined ? '' : ` (${origin})`}: ${message}`);
     }
-  } else violations.push(...contradictions(parsed.data));
+  } else {
+    const isSet = (prefix: string): boolean => [...origins.keys()].some((name) => name.startsWith(prefix));
+    violations.push(...contradictions(parsed.data), ...rootKeyContradictions(parsed.data.rootKey, isSet));
+  }
   if (violations.length > 0 || !parsed.success) {
     throw configProblems.invalid(violations.join('; '), { members: { violations } });
   }
@@ -75,7 +79,7 @@ export function loadConfigWithOrigins(sources: ConfigSources): LoadedConfig {
 const byName: ReadonlyMap<string, ConfigKey> = new Map(configKeys.map((key) => [key.name, key]));
 const byVariable: ReadonlyMap<string, ConfigKey> = new Map(configKeys.map((key) => [key.variable, key]));
 
-/** Variables that the command line reads and that set no key. */
+/** Variables that set no key: those of the command line, and those that hold a root key. */
 const RESERVED: ReadonlySet<string> = new Set([
   'MODELKEEP_HOME',
   'MODELKEEP_SERVER',
@@ -83,6 +87,8 @@ const RESERVED: ReadonlySet<string> = new Set([
   'MODELKEEP_PASSWORD_FILE',
   'MODELKEEP_API_KEY',
   'MODELKEEP_API_KEY_FILE',
+  'MODELKEEP_ROOT_KEY',
+  'MODELKEEP_ROOT_KEY_PREVIOUS',
 ]);
 
 function readSettings({ homeDirectory, readFile }: ConfigSources): Setting[] {
@@ -133,7 +139,9 @@ function fromText({ kind }: ConfigKey, text: string): unknown {
   }
 }
 
-function fromFile({ isPath }: ConfigKey, value: unknown, homeDirectory: string): unknown {
+function fromFile({ isPath, isReference }: ConfigKey, value: unknown, homeDirectory: string): unknown {
+  if (isReference && typeof value === 'string' && value.startsWith('file:'))
+    return `file:${resolve(homeDirectory, value.slice('file:'.length))}`;
   if (!isPath || typeof value !== 'string' || value.startsWith('env:') || value.startsWith('-----'))
     return value;
   const path = value.startsWith('file:') ? value.slice('file:'.length) : value;

@@ -16,4 +16,9 @@ export const configProblems = defineProblems('config', {
     title: 'A secret that the configuration refers to is not there',
     help: 'The configuration names secrets as `env:NAME` or `file:/path`. Set the variable, or create the file and let this user alone read it.',
   },
+  secret_exposed: {
+    status: 500,
+    title: 'A secret that the configuration refers to is open to others',
+    help: 'Every user of this machine may read or change the file. Close it: chmod 600, or for a mounted secret a mode such as 0440. If others could read it, replace the secret.',
+  },
 });

@@ -3,26 +3,38 @@ import { link, lstat, open, rename, unlink, type FileHandle } from 'node:fs/prom
 import { basename, dirname, join } from 'node:path';
 import { cryptoProblems } from './problems.ts';
 
-export interface DurableWrite {
+export interface DurablePlace {
   readonly path: string;
-  readonly source: AsyncIterable<Uint8Array>;
   /** Replaces a file that exists; otherwise one throws `crypto.output_exists`. */
   readonly replace: boolean;
 }
 
+export interface DurableWrite extends DurablePlace {
+  readonly source: AsyncIterable<Uint8Array>;
+}
+
+/** Writes a file from a stream, as `fillDurably` has it. */
+export async function writeDurably({ source, ...place }: DurableWrite): Promise<void> {
+  await fillDurably(place, (file) => writeAll(file, source));
+}
+
 /**
- * Writes a file, mode 0600, that is either complete and on the disk or not there at all: a temporary file in the same
- * directory, fsync, rename, fsync of the directory. Whatever fails, the temporary file is removed and the old file stays.
+ * Makes a file, mode 0600, that is either complete and on the disk or not there at all: a temporary file in the same
+ * directory, filled by `fill`, then fsync, rename, fsync of the directory. Whatever fails, the temporary file is removed
+ * and the old file stays. Throws what `fill` throws, `crypto.output_exists` or `crypto.not_writable`.
  */
-export async function writeDurably({ path, source, replace }: DurableWrite): Promise<void> {
+export async function fillDurably(
+  { path, replace }: DurablePlace,
+  fill: (file: FileHandle) => Promise<void>,
+): Promise<void> {
   const directory = dirname(path);
-  const temporary = join(directory, `.${basename(path).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = temporaryBeside(path);
   const file = await open(temporary, 'wx', 0o600).catch((error: unknown) => {
     throw explain(error, path);
   });
   try {
     try {
-      await writeAll(file, source);
+      await fill(file);
       await file.sync();
     } finally {
       await file.close();
@@ -34,6 +46,24 @@ export async function writeDurably({ path, source, replace }: DurableWrite): Pro
     throw explain(error, path);
   }
   await syncDirectory(directory);
+}
+
+/** A name beside `path` that nothing has: hidden, and told by its end to be temporary. */
+export function temporaryBeside(path: string): string {
+  // A long name may fill what the file system allows; a part of it is enough to recognise it by.
+  return join(dirname(path), `.${shortened(basename(path))}.${randomBytes(6).toString('hex')}.tmp`);
+}
+
+/** At most 100 bytes, cut between characters. */
+function shortened(name: string): string {
+  let end = 0;
+  let bytes = 0;
+  for (const character of name) {
+    bytes += Buffer.byteLength(character);
+    if (bytes > 100) break;
+    end += character.length;
+  }
+  return name.slice(0, end);
 }
 
 export async function syncDirectory(path: string): Promise<void> {
@@ -103,7 +133,8 @@ const UNWRITABLE = new Set([
   'EFBIG',
 ]);
 
-function explain(error: unknown, path: string): unknown {
+/** The problem that a system error of writing `path` stands for; any other error as it is. */
+export function explain(error: unknown, path: string): unknown {
   const code = codeOf(error) ?? '';
   if (code === 'EEXIST') return cryptoProblems.output_exists(`"${path}" exists`, { cause: error });
   if (UNWRITABLE.has(code))

@@ -34,7 +34,7 @@ export const cryptoProblems = defineProblems('crypto', {
   unsupported_key: {
     status: 422,
     title: 'This kind of key is not supported',
-    help: 'Recipients are X25519 keys (age1…) and identities AGE-SECRET-KEY-1…; passphrases are asked for. Post-quantum, SSH and plugin keys are not supported.',
+    help: 'Recipients are age1…, age1pq1… and SSH keys of type ssh-ed25519 or ssh-rsa; identities are AGE-SECRET-KEY-1…, AGE-SECRET-KEY-PQ-1… and SSH private keys. Plugin and security keys are not supported; the detail says how to convert an SSH key file where that helps.',
   },
   invalid_key: {
     status: 422,
@@ -44,7 +44,7 @@ export const cryptoProblems = defineProblems('crypto', {
   scrypt_cost: {
     status: 422,
     title: 'The passphrase would cost too much to check',
-    help: 'The file asks for a scrypt work factor above the limit, which would take gigabytes of memory. Only a hostile or an unusual file does so.',
+    help: 'The file asks for a scrypt work factor, or an SSH key for bcrypt rounds, above the limit: gigabytes of memory or minutes of work. Only a hostile or an unusual file does so.',
   },
   invalid_token: {
     status: 422,
@@ -135,5 +135,40 @@ export const cryptoProblems = defineProblems('crypto', {
     status: 500,
     title: 'The key is not available',
     help: 'The key ring has no such key or version, or it was destroyed, or it has another purpose.',
+  },
+  root_key_weak: {
+    status: 422,
+    title: 'The root key would be easy to guess',
+    help: 'A passphrase that guards a keep has at least 16 characters; several random words are easy to type. A key given as bytes must be random: openssl rand -base64 32.',
+  },
+  root_key_params: {
+    status: 500,
+    title: 'The parameters of the root passphrase are not usable',
+    help: 'root.params says how the passphrase becomes the root key. It is damaged, or demands more memory or time than any honest one. Restore it from a backup.',
+  },
+  root_key_sealed_malformed: {
+    status: 500,
+    title: 'The sealed root key is damaged',
+    help: 'root.key.sealed is not what Modelkeep wrote, or what the key service gave for it is not a root key. Restore it from a backup.',
+  },
+  root_key_mismatch: {
+    status: 500,
+    title: 'The sealed root key belongs to another key',
+    help: 'root.key.sealed was wrapped by another provider or another key than the configuration names, or was exchanged for another file. Where the key is comes from the configuration alone. Put back the file or the setting that belongs to this keep.',
+  },
+  root_key_refused: {
+    status: 500,
+    title: 'The root-key provider refused',
+    help: 'The key service answered, but not with the key: its credential is wrong or expired, it may not use the key, or the key does not exist or does not open this. Look into the log of the service.',
+  },
+  root_key_unreachable: {
+    status: 503,
+    title: 'The root-key provider cannot be reached',
+    help: 'The key service does not answer, or is sealed or overloaded. A keep does not start without its root key; one that runs keeps what it has opened. Bring the service back and start again.',
+  },
+  root_key_package_missing: {
+    status: 500,
+    title: 'A package for the root-key provider is not installed',
+    help: 'The client of this provider is not part of Modelkeep. Install it beside Modelkeep; the message names the command.',
   },
 });

@@ -1,5 +1,5 @@
 import type { ZodType } from 'zod';
-import type { FailureForm, Route, ScopeOf } from './route.ts';
+import type { FailureForm, RequestShape, Route, ScopeOf } from './route.ts';
 import { parseTemplate, type Template } from './target.ts';
 
 /** A row of the route table, taken apart once so that a request need not. */
@@ -16,7 +16,7 @@ export interface CompiledRoute {
     | { readonly kind: 'authenticated' | 'public' };
   readonly body:
     | { readonly kind: 'none' }
-    | { readonly kind: 'json'; readonly schema: ZodType }
+    | { readonly kind: 'json'; readonly schema: ZodType; readonly bytesMax: number | undefined }
     | { readonly kind: 'stream'; readonly mediaType: string; readonly bytesMax: number | undefined };
   readonly params: ZodType | undefined;
   readonly query: ZodType | undefined;
@@ -34,7 +34,7 @@ export function compileRoute(route: Route): CompiledRoute {
   const audited = typeof route.audit === 'string';
   if (effect && !audited) throw new TypeError(`${name}: an effect must be audited`);
   if (effect && route.method === 'GET') throw new TypeError(`${name}: a GET has no effect`);
-  const body = compileBody(request?.body);
+  const body = compileBody(request);
   if (body.kind !== 'none' && route.method === 'GET') throw new TypeError(`${name}: a GET takes no body`);
   return {
     route,
@@ -76,10 +76,10 @@ function compileGuard({ method, path, guard }: Route): CompiledRoute['guard'] {
   throw new TypeError(`${method} ${path}: a route needs a guard`);
 }
 
-function compileBody(body: NonNullable<Route['request']>['body']): CompiledRoute['body'] {
+function compileBody({ body, bodyBytesMax }: RequestShape = {}): CompiledRoute['body'] {
   if (body === undefined) return { kind: 'none' };
   if ('stream' in body && typeof body.stream === 'string') {
     return { kind: 'stream', mediaType: body.stream.toLowerCase(), bytesMax: body.bytesMax };
   }
-  return { kind: 'json', schema: body as ZodType };
+  return { kind: 'json', schema: body as ZodType, bytesMax: bodyBytesMax };
 }

@@ -19,10 +19,15 @@ export interface Gate {
   /** Runs an effect so that its database transaction carries the start's id. */
   effect<T>(startId: string, work: () => Promise<T>): Promise<T>;
   /**
-   * Every exit, once, before the answer leaves; resolves when it is durable with where the entry stands. If it
-   * rejects, nothing of the answer leaves but the Problem it rejected with.
+   * Every exit, once, before the answer leaves; resolves when it is durable with where the entry stands and its leaf
+   * hash, or with undefined where a flood of refusals is only counted. If it rejects, nothing of the answer leaves but the Problem it rejected with.
    */
-  record(attempt: Attempt, outcome: Outcome): Promise<{ readonly index: number }>;
+  record(
+    attempt: Attempt,
+    outcome: Outcome,
+  ): Promise<{ readonly index: number; readonly leaf: Uint8Array } | undefined>;
+  /** The value of a header that proves the entry at `index`, if the request's `Prefer` header asks for one. */
+  receipt(prefer: string, index: number, facts: AuditFacts): Promise<string | undefined>;
 }
 
 /** `in-process`: injected by the program itself, without a socket. `local`: the keep's own admin socket. */
@@ -49,6 +54,8 @@ export interface Attempt {
 export interface Source {
   readonly address: string;
   readonly port: number;
+  /** The User-Agent header of a client of a TCP listener. It may hold anything. */
+  readonly agent?: string;
 }
 
 export interface Outcome {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { encodeBase64 } from '../kernel/base64.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { newId } from '../kernel/id.ts';
 import type { Log } from '../kernel/log.ts';
@@ -50,8 +51,9 @@ export function createMalformed(deps: MalformedDeps) {
     const headers = [...base, ['x-request-id', attempt.requestId]];
     try {
       const outcome = { decision: 'error', reason: problem.code, status: problem.status, facts: {} } as const;
-      const { index } = await gate.record(attempt, { ...outcome, failure: problem });
-      headers.push(['audit-index', String(index)]);
+      const place = await gate.record(attempt, { ...outcome, failure: problem });
+      if (place !== undefined)
+        headers.push(['audit-index', String(place.index)], ['audit-leaf', encodeBase64(place.leaf)]);
     } catch (error) {
       log.error('http.unrecorded', {
         requestId: attempt.requestId,

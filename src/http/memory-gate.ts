@@ -75,8 +75,9 @@ export function createMemoryGate(): MemoryGate {
     async record(attempt, outcome) {
       if (recordFailure !== undefined) throw recordFailure;
       events.push({ kind: 'record', attempt: { ...attempt }, outcome });
-      return { index: records().length - 1 };
+      return { index: records().length - 1, leaf: new Uint8Array(32).fill(records().length) };
     },
+    receipt: async (prefer, index) => (prefer === 'audit-receipt=full' ? `receipt of ${index}` : undefined),
   };
 }
 

@@ -172,6 +172,10 @@ function responseHeaders({ audit }: Route): JsonObject {
     'x-request-id': text('Names this request in the audit log and in the operator log.'),
     ...(typeof audit === 'string' && {
       'audit-index': text('Where the entry of this request stands in the log.'),
+      'audit-leaf': text('RFC 6962 leaf hash of that entry, base64.'),
+      'audit-nonce': text(
+        'Nonces of the commitments to the bytes received and sent, base64, with a comma between. Only predictions.',
+      ),
     }),
   };
 }

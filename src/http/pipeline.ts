@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { encodeBase64 } from '../kernel/base64.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { newId } from '../kernel/id.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Caller } from '../kernel/principal.ts';
 import { Problem } from '../kernel/problem.ts';
@@ -15,6 +15,7 @@ import { checkHeaders, publicHeaders, securityHeaders } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import type { HttpMetrics } from './metrics.ts';
 import { httpProblems } from './problems.ts';
+import { createRequestIds } from './request-id.ts';
 import type { AuditFacts, Call, Reply } from './route.ts';
 import { matchTemplate, parseQuery, parseTarget } from './target.ts';
 import { parseJsonBody, type Part, validate } from './validate.ts';
@@ -68,6 +69,7 @@ interface Exchange extends InFlight {
 export function createPipeline(deps: PipelineDeps): Pipeline {
   const { gate, limits, log, clock, connections, metrics } = deps;
   const running = new Set<Exchange>();
+  const nextRequestId = createRequestIds(clock);
   const base = Object.fromEntries(securityHeaders({ https: deps.https }));
   let draining = false;
   let onIdle: (() => void)[] = [];
@@ -104,6 +106,24 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     return await gate.effect(exchange.startId, async () => await found.route.handle(call));
   }
 
+  /** A receipt that cannot be made now must not fail an answer that is recorded: it can be fetched later. */
+  async function addReceipt(
+    { attempt, request, facts }: Exchange,
+    index: number,
+    marks: Record<string, string>,
+  ): Promise<void> {
+    const { prefer } = request.headers;
+    if (typeof prefer !== 'string' || facts.input === undefined) return;
+    try {
+      const receipt = await gate.receipt(prefer, index, facts);
+      if (receipt === undefined) return;
+      marks['audit-receipt'] = receipt;
+      marks['preference-applied'] = 'audit-receipt=full';
+    } catch (error) {
+      log.warn('http.no_receipt', { requestId: attempt.requestId, error: asError(error) });
+    }
+  }
+
   async function readCall(
     exchange: Exchange,
     found: CompiledRoute,
@@ -116,7 +136,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     let bytes: Uint8Array = NOTHING;
     if (announced) {
       if (body.kind === 'none') throw httpProblems.body_refused('This route takes no body.');
-      const bytesMax = body.kind === 'json' ? limits.bodyBytesMax : (body.bytesMax ?? limits.streamBytesMax);
+      const bytesMax = body.bytesMax ?? (body.kind === 'json' ? limits.bodyBytesMax : limits.streamBytesMax);
       checkAnnouncedLength(request, bytesMax);
       checkMediaType(request, body.kind === 'json' ? 'application/json' : body.mediaType);
       if (request.headers.expect !== undefined) response.writeContinue();
@@ -201,7 +221,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const refused = DENIED.has(ready.status) && failure !== undefined;
     if (exchange.route === undefined || exchange.route.audited || refused) {
       try {
-        const { index } = await gate.record(attempt, {
+        const place = await gate.record(attempt, {
           ...(exchange.caller && { caller: exchange.caller }),
           decision: failure === undefined ? 'allow' : refused ? 'deny' : 'error',
           reason,
@@ -210,7 +230,10 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
           ...(failure !== undefined && { failure }),
           ...(exchange.startId !== undefined && { startId: exchange.startId }),
         });
-        marks['audit-index'] = String(index);
+        if (place !== undefined) {
+          markPlace(marks, exchange.facts, place);
+          if (failure === undefined) await addReceipt(exchange, place.index, marks);
+        }
       } catch (error) {
         discard(ready);
         log.error('http.unrecorded', {
@@ -286,7 +309,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       response,
       route,
       attempt: {
-        requestId: newId('req', clock),
+        requestId: nextRequestId(),
         method: request.method ?? '',
         route: route?.route.path ?? 'unmatched',
         action: route?.action ?? 'http.unmatched',
@@ -349,6 +372,18 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   };
 }
 
+/** What a caller keeps to prove later what it was answered. The nonces stand nowhere else. */
+function markPlace(
+  marks: Record<string, string>,
+  { input, output }: AuditFacts,
+  { index, leaf }: { readonly index: number; readonly leaf: Uint8Array },
+): void {
+  marks['audit-index'] = String(index);
+  marks['audit-leaf'] = encodeBase64(leaf);
+  if (input !== undefined)
+    marks['audit-nonce'] = output === undefined ? input.nonce : `${input.nonce},${output.nonce}`;
+}
+
 const NOTHING = new Uint8Array(0);
 const LINGER_MS = 1_000;
 /** Failures of the guard: no or bad credential, no right, too many tries. */
@@ -381,7 +416,9 @@ function sourceOf(
   const { remoteAddress = '', remotePort = 0 } = request.socket;
   const forwarded = request.headers['x-forwarded-for'];
   const address = clientAddress(remoteAddress, Array.isArray(forwarded) ? forwarded.join(',') : forwarded);
-  return { address, port: address === remoteAddress ? remotePort : 0 };
+  const port = address === remoteAddress ? remotePort : 0;
+  const agent = request.headers['user-agent'];
+  return agent === undefined ? { address, port } : { address, port, agent };
 }
 
 const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(typeof thrown));

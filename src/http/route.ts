@@ -49,6 +49,8 @@ export interface RequestShape {
   readonly query?: ZodType;
   /** A JSON body, parsed strictly, then by this schema. `stream`: bytes as they come, limited by `bytesMax`. */
   readonly body?: ZodType | { readonly stream: string; readonly bytesMax?: number };
+  /** Largest JSON body of this route; default: the server's limit. */
+  readonly bodyBytesMax?: number;
 }
 
 /** A request that passed the guard. `params`, `query` and `body` are what the schemas made of them. */
@@ -80,9 +82,9 @@ export interface AuditFacts {
   /** Path of the resource that was acted on, when the route's own scope is wider. */
   readonly resource?: string;
   readonly model?: { readonly version: string; readonly digest: string };
-  /** SHA-256, hex. */
-  readonly input?: string;
-  readonly output?: string;
+  /** Commitments to the bytes received and sent: the hashes, hex, are recorded; the nonces, base64, only answered. */
+  readonly input?: { readonly hash: string; readonly nonce: string };
+  readonly output?: { readonly hash: string; readonly nonce: string };
   /** Small public facts: ids and names, `{ role: 'auditor', subject: 'usr_…' }`. */
   readonly detail?: Readonly<Record<string, string | number | boolean>>;
 }

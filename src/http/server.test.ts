@@ -30,6 +30,8 @@ describe('a request that passes', () => {
     assert.equal(record?.outcome.decision, 'allow');
     assert.equal(record?.outcome.reason, 'allowed');
     assert.equal(response.headers.get('audit-index'), '0');
+    assert.equal(response.headers.get('audit-leaf'), Buffer.alloc(32, 1).toString('base64'));
+    assert.equal(response.headers.get('audit-nonce'), null);
     assert.equal(response.headers.get('x-request-id'), record?.attempt.requestId);
   });
 

@@ -1,8 +1,11 @@
-import type { KeyObject } from 'node:crypto';
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
+import { cryptoProblems } from '../crypto/problems.ts';
 import type { KeyRing } from '../crypto/ring/key-ring.ts';
+import { ringProblems } from '../crypto/ring/problems.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { newId } from '../kernel/id.ts';
 import type { Log } from '../kernel/log.ts';
+import { isProblem } from '../kernel/problem.ts';
 import type { Grant } from '../kernel/principal.ts';
 import { Secret } from '../kernel/secret.ts';
 import { macOfApiKey, newApiKeyText } from './api-key.ts';
@@ -39,6 +42,8 @@ export interface ApiKeys {
   revoke(reference: string): Promise<ApiKey>;
   /** Notes a use: kept in memory, written at most once a minute, off the path of the request. */
   used(key: ApiKeyRecord): void;
+  /** Puts a key that was presented under the active version of the MAC key. Off the path of the request; never rejects. */
+  restamp(key: ApiKeyRecord, text: Secret<string>): Promise<void>;
   /** Writes the uses that are not written yet. */
   flush(): Promise<void>;
 }
@@ -46,21 +51,27 @@ export interface ApiKeys {
 /** HMAC keys of the ring key `api-keys`, by version. */
 export interface MacKeys {
   active(): { readonly version: number; readonly key: KeyObject };
-  /** Without a version, the active one: work for a key that does not exist. */
+  /**
+   * For a version that is compromised or gone, and without one, a key that nothing matches: the work of a comparison for
+   * what cannot be compared.
+   */
   key(version: number | undefined): KeyObject;
 }
 
-/** Asks the ring once for each version. */
+/** Asks the ring anew each time: a rotation, and a mark on a version, count at once. */
 export function createMacKeys(ring: Pick<KeyRing, 'macKey'>): MacKeys {
-  const keys = new Map<number, KeyObject>();
-  const active = ring.macKey(API_KEY_RING_KEY);
-  keys.set(active.version, active.key);
+  const decoy = createSecretKey(randomBytes(32));
   return {
-    active: () => active,
-    key(version = active.version) {
-      const key = keys.get(version) ?? ring.macKey(API_KEY_RING_KEY, version).key;
-      keys.set(version, key);
-      return key;
+    active: () => ring.macKey(API_KEY_RING_KEY),
+    key(version) {
+      if (version === undefined) return decoy;
+      try {
+        return ring.macKey(API_KEY_RING_KEY, version).key;
+      } catch (error) {
+        if (isProblem(error, cryptoProblems.key_unavailable)) return decoy;
+        if (isProblem(error, ringProblems.key_compromised)) return decoy;
+        throw error;
+      }
     },
   };
 }
@@ -81,7 +92,7 @@ export function createApiKeys({
   log,
   isPermission,
 }: {
-  store: Pick<IdentityStore, 'insertKey' | 'revokeKey' | 'touchKeys'>;
+  store: Pick<IdentityStore, 'insertKey' | 'revokeKey' | 'touchKeys' | 'replaceMac'>;
   directory: Directory;
   macKeys: MacKeys;
   clock: Clock;
@@ -91,6 +102,8 @@ export function createApiKeys({
   /** Time of last use of the keys whose use is neither in the directory nor written: one small set per request. */
   const uses = new Map<string, number>();
   let writtenAt = Number.NEGATIVE_INFINITY;
+  /** Keys whose new MAC is being written: a busy key is presented many times meanwhile. */
+  const restamping = new Set<string>();
   let writing: Promise<void> = Promise.resolve();
 
   /** Through the turn: an id that is written here belongs to a key as the changes before it left it. */
@@ -163,6 +176,26 @@ export function createApiKeys({
     used(key) {
       uses.set(key.id, clock.now());
       if (clock.monotonic() - writtenAt >= USES_WRITTEN_EVERY_MS) void flush();
+    },
+    async restamp({ id, macKeyVersion }, text) {
+      if (restamping.has(id)) return;
+      restamping.add(id);
+      try {
+        const { version, key } = macKeys.active();
+        const mac = macOfApiKey(text.reveal(), key);
+        await directory.inTurn(async () => {
+          if (!(await store.replaceMac(id, macKeyVersion, { mac, macKeyVersion: version }))) return;
+          const current = directory.key(id);
+          if (current !== undefined) directory.putKey({ ...current, mac, macKeyVersion: version });
+        });
+      } catch (error) {
+        log.warn('identity.mac_not_replaced', {
+          key: id,
+          error: error instanceof Error ? error : String(error),
+        });
+      } finally {
+        restamping.delete(id);
+      }
     },
     flush,
   };

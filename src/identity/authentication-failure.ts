@@ -18,7 +18,10 @@ export type FailureReason =
   | 'expired_key'
   | 'key_not_yet_valid'
   | 'throttled_source'
-  | 'throttled_account';
+  | 'throttled_account'
+  /** A detection's answer: see the alert. */
+  | 'throttled_response'
+  | 'blocked';
 
 /** The private cause of `identity.unauthenticated` and `identity.throttled`. It holds ids, never a secret. */
 export class AuthenticationFailure extends Error {
@@ -26,13 +29,29 @@ export class AuthenticationFailure extends Error {
   readonly reason: FailureReason;
   readonly principalId: string | undefined;
   readonly credentialId: string | undefined;
+  readonly tags: FailureTags;
 
-  constructor(reason: FailureReason, ids: { principalId?: string; credentialId?: string } = {}) {
+  constructor(
+    reason: FailureReason,
+    {
+      principalId,
+      credentialId,
+      ...tags
+    }: { principalId?: string; credentialId?: string } & FailureTags = {},
+  ) {
     super(reason);
     this.reason = reason;
-    this.principalId = ids.principalId;
-    this.credentialId = ids.credentialId;
+    this.principalId = principalId;
+    this.credentialId = credentialId;
+    this.tags = tags;
   }
+}
+
+/** Keyed hashes of what was presented: they tell one stale secret from many guesses, and nothing else. */
+export interface FailureTags {
+  readonly secretTag?: string | undefined;
+  /** Of a name that belongs to nobody. */
+  readonly claimTag?: string | undefined;
 }
 
 /** One answer for every reason: same status, headers and text. */

@@ -192,15 +192,34 @@ test('disabling an owner kills its keys for good', async () => {
   assert.equal(failureOf(await refusal(keep, `Bearer ${text.reveal()}`)).reason, 'revoked_key');
 });
 
-test('keys made before the ring key was rotated still open', async () => {
+test('keys made before the ring key was rotated still open, and move to the new version when they do', async () => {
+  const ring = createTestRing();
+  const keep = await createTestKeep({ keyRing: ring });
+  const { identity, store } = keep;
+  const { key, text } = await identity.apiKeys.create({ owner: 'user:ada' }, 'usr_x');
+  const unused = await identity.apiKeys.create({ owner: 'user:ada' }, 'usr_x');
+  ring.rotate('api-keys');
+  const newer = await identity.apiKeys.create({ owner: 'user:ada' }, 'usr_x');
+  for (let i = 0; i < 3; i++) await identity.authenticator.authenticate(`Bearer ${text.reveal()}`, HOME);
+  await identity.authenticator.authenticate(`Bearer ${newer.text.reveal()}`, HOME);
+  await identity.close();
+  const versions = new Map((await store.load()).keys.map(({ id, macKeyVersion }) => [id, macKeyVersion]));
+  assert.deepEqual(
+    [key, unused.key, newer.key].map(({ id }) => versions.get(id)),
+    [2, 1, 2],
+  );
+  const later = await createTestKeep({ keyRing: ring, store });
+  await later.identity.authenticator.authenticate(`Bearer ${text.reveal()}`, HOME);
+});
+
+test('keys under a version that was marked as compromised are refused like unknown ones', async () => {
   const ring = createTestRing();
   const keep = await createTestKeep({ keyRing: ring });
   const { text } = await keep.identity.apiKeys.create({ owner: 'user:ada' }, 'usr_x');
   ring.rotate('api-keys');
-  const later = await createTestKeep({ keyRing: ring, store: keep.store });
-  const newer = await later.identity.apiKeys.create({ owner: 'user:ada' }, 'usr_x');
-  await later.identity.authenticator.authenticate(`Bearer ${text.reveal()}`, HOME);
-  await later.identity.authenticator.authenticate(`Bearer ${newer.text.reveal()}`, HOME);
+  ring.compromise('api-keys', 1);
+  const { status } = await refusal(keep, `Bearer ${text.reveal()}`);
+  assert.equal(status, 401);
 });
 
 test('a thousand wrong passwords delay strangers, hash little, and lock out neither the owner nor an API key', async () => {

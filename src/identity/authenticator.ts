@@ -1,4 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { Responses } from '../audit/detect/responses.ts';
+import type { Tags } from '../audit/detect/tags.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Caller } from '../kernel/principal.ts';
 import type { Problem } from '../kernel/problem.ts';
@@ -36,8 +38,11 @@ export function createAuthenticator({
   verified,
   clock,
   groupsOf,
+  tags,
+  judge = () => 'pass',
   onKeyUsed = () => {},
   onStaleHash = () => {},
+  onStaleMac = () => {},
 }: {
   directory: Pick<Directory, 'user' | 'byId' | 'keyByPublicId'>;
   hasher: Pick<PasswordHasher, 'verify'>;
@@ -47,7 +52,13 @@ export function createAuthenticator({
   clock: Pick<Clock, 'now'>;
   /** Ids of all groups of a principal, nested ones included. */
   groupsOf: (principalId: string) => readonly string[];
+  /** Marks what is refused, so that detections can count different guesses. */
+  tags?: Pick<Tags, 'secret' | 'claim'>;
+  /** What detections ask to be done about a visitor. */
+  judge?: Responses['verdict'];
   onKeyUsed?: (key: ApiKeyRecord) => void;
+  /** The key was right, and its MAC is under another version than the active one. */
+  onStaleMac?: (key: ApiKeyRecord, text: Secret<string>) => void;
   /** The password was right, and its hash should be made anew. */
   onStaleHash?: (user: PrincipalRecord, password: Secret<string>) => void;
 }): Authenticator {
@@ -68,15 +79,22 @@ export function createAuthenticator({
     const record = directory.keyByPublicId(presented.publicId);
     const mac = macOfApiKey(presented.text.reveal(), macKeys.key(record?.macKeyVersion));
     if (record === undefined || !timingSafeEqual(mac, record.mac)) {
-      throw refuseSource(address, new AuthenticationFailure('unknown_key'));
+      const secretTag = tags?.secret(presented.text.reveal());
+      throw refuseSource(address, new AuthenticationFailure('unknown_key', { secretTag }));
     }
     const owner = directory.byId(record.ownerId);
     const reason = keyFlaw(record, owner, presented.name);
+    const ids = { principalId: record.ownerId, credentialId: record.id };
     if (reason !== undefined || owner === undefined) {
-      const ids = { principalId: record.ownerId, credentialId: record.id };
-      throw refuseSource(address, new AuthenticationFailure(reason ?? 'unknown_principal', ids));
+      const secretTag = tags?.secret(presented.text.reveal());
+      throw refuseSource(
+        address,
+        new AuthenticationFailure(reason ?? 'unknown_principal', { ...ids, secretTag }),
+      );
     }
+    obey(judge({ address, ...ids }), ids);
     onKeyUsed(record);
+    if (record.macKeyVersion !== macKeys.active().version) onStaleMac(record, presented.text);
     const { id, scopes } = record;
     return {
       principal: principalOf(owner),
@@ -107,6 +125,8 @@ export function createAuthenticator({
     if (wait > 0) throw throttled(new AuthenticationFailure('throttled_source'), wait);
 
     const user = directory.user(name);
+    const ids = user === undefined ? {} : { principalId: user.id, credentialId: `password:${user.id}` };
+    obey(judge({ address, ...ids }), ids);
     const proof = verified.proof({
       id: user?.id ?? `?${name}`,
       credentialVersion: user?.credentialVersion ?? 0,
@@ -137,7 +157,10 @@ export function createAuthenticator({
     proof: string,
     address: string,
   ): Promise<void> {
-    const ids = user === undefined ? {} : { principalId: user.id };
+    const ids =
+      user === undefined
+        ? { claimTag: tags?.claim(name) }
+        : { principalId: user.id, credentialId: `password:${user.id}` };
     const attempt = throttle.begin(address, name);
     if (attempt.kind !== 'attempt') {
       const reason = attempt.kind === 'source' ? 'throttled_source' : 'throttled_account';
@@ -153,7 +176,7 @@ export function createAuthenticator({
     const reason = passwordFlaw(verdict, user);
     if (reason !== undefined || user === undefined) {
       attempt.fail();
-      throw refuse(reason ?? 'unknown_principal', ids);
+      throw refuse(reason ?? 'unknown_principal', { ...ids, secretTag: tags?.secret(password.reveal()) });
     }
     attempt.succeed();
     verified.add(proof);
@@ -188,6 +211,19 @@ export function createAuthenticator({
 /** The associated data of the dummy hash; as long as a real id, so that the work is the same. */
 const UNKNOWN_USER = 'usr_00000000000000000000000000';
 
-function refuse(reason: FailureReason, ids: { principalId?: string } = {}): Problem {
-  return unauthenticated(new AuthenticationFailure(reason, ids));
+function refuse(
+  reason: FailureReason,
+  marks?: ConstructorParameters<typeof AuthenticationFailure>[1],
+): Problem {
+  return unauthenticated(new AuthenticationFailure(reason, marks));
+}
+
+/** A block looks like any refusal: another answer would tell that the secret was right. */
+function obey(
+  verdict: ReturnType<Responses['verdict']>,
+  ids: { principalId?: string; credentialId?: string },
+): void {
+  if (verdict === 'pass') return;
+  if (verdict.kind === 'block') throw refuse('blocked', ids);
+  throw throttled(new AuthenticationFailure('throttled_response', ids), verdict.waitMs);
 }

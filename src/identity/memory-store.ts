@@ -50,6 +50,12 @@ export function createMemoryStore(): IdentityStore {
       const key = keys.get(id);
       if (key !== undefined) revoke(key, at);
     },
+    async replaceMac(id, from, to) {
+      const key = keys.get(id);
+      if (key?.macKeyVersion !== from) return false;
+      keys.set(id, { ...key, ...to });
+      return true;
+    },
     async touchKeys(uses) {
       for (const [id, lastUsedAt] of uses) {
         const key = keys.get(id);

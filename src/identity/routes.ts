@@ -3,11 +3,10 @@ import type { Permission } from '../access/catalogue.ts';
 import type { Call, Reply, Route } from '../http/route.ts';
 import type { Caller } from '../kernel/principal.ts';
 import { Secret } from '../kernel/secret.ts';
-import type { Principals } from './principals.ts';
+import { createPrincipalRoutes, SERVICE_ACCOUNTS, shown, USERS } from './principal-routes.ts';
 import { identityProblems } from './problems.ts';
 import type { Account, ApiKey, Subject } from './record.ts';
 import {
-  change,
   keyQuery,
   newApiKey,
   newPassword,
@@ -18,9 +17,6 @@ import {
 } from './requests.ts';
 import type { Identity } from './service.ts';
 import { account, apiKey, keyViewOf, viewOf, whoami } from './views.ts';
-
-const USERS = '/users';
-const SERVICE_ACCOUNTS = '/service-accounts';
 
 /** Claims that the caller may hold what `subjectId` holds: a credential made for another is a way to become it. */
 export type MayActAs = (caller: Caller, subjectId: string) => boolean;
@@ -68,24 +64,22 @@ export function createIdentityRoutes(identity: Identity, mayActAs: MayActAs): re
 }
 
 function userRoutes({ users }: Identity, mayActAs: MayActAs): readonly Route<Permission>[] {
-  const scope = () => USERS;
-  const path = '/api/v1/users/{user}';
   const tag = 'users';
   return [
-    {
-      method: 'GET',
-      path: '/api/v1/users',
-      guard: { permission: 'user.list', scope },
-      audit: 'user.list',
-      summary: 'List users',
-      tag,
-      response: z.object({ users: z.array(account) }),
-      handle: () => ({ body: { users: users.list().map(viewOf) } }),
-    },
+    ...createPrincipalRoutes({
+      principals: users,
+      scope: USERS,
+      noun: 'user',
+      member: 'users',
+      parameter: 'user',
+      action: 'user',
+      permissions: { list: 'user.list', read: 'user.read', update: 'user.update', delete: 'user.delete' },
+      stateNeeds: 'user.disable',
+    }),
     {
       method: 'POST',
       path: '/api/v1/users',
-      guard: { permission: 'user.create', scope },
+      guard: { permission: 'user.create', scope: () => USERS },
       audit: 'user.create',
       summary: 'Create a user',
       tag,
@@ -109,34 +103,8 @@ function userRoutes({ users }: Identity, mayActAs: MayActAs): readonly Route<Per
       },
     },
     {
-      method: 'GET',
-      path,
-      guard: { permission: 'user.read', scope },
-      audit: 'user.read',
-      summary: 'Show a user, by name or id',
-      tag,
-      response: account,
-      problems: [identityProblems.not_found],
-      handle: (call) => shown(call, USERS, users.get(param(call, 'user'))),
-    },
-    {
-      method: 'PATCH',
-      path,
-      guard: { permission: 'user.update', scope },
-      audit: 'user.update',
-      summary: 'Rename for people, disable or enable a user; disabling needs user.disable and ends all keys',
-      tag,
-      request: { body: change },
-      response: account,
-      problems: [identityProblems.not_found],
-      handle(call) {
-        if ((call.body as z.infer<typeof change>).state !== undefined) call.require('user.disable', USERS);
-        return changed(call, USERS, users, 'user');
-      },
-    },
-    {
       method: 'PUT',
-      path: `${path}/password`,
+      path: '/api/v1/users/{user}/password',
       guard: {
         authenticated:
           "one's own password, proved by the old one; that of others needs user.update and user.impersonate",
@@ -159,42 +127,32 @@ function userRoutes({ users }: Identity, mayActAs: MayActAs): readonly Route<Per
         return shown(call, USERS, await users.setPassword(reference, new Secret(password)));
       },
     },
-    {
-      method: 'DELETE',
-      path,
-      guard: { permission: 'user.delete', scope },
-      audit: 'user.delete',
-      summary: 'Delete a user, its keys, bindings and memberships',
-      tag,
-      response: account,
-      problems: [identityProblems.not_found],
-      handle: async (call) => shown(call, USERS, await users.remove(param(call, 'user'))),
-    },
   ];
 }
 
 function serviceAccountRoutes({ serviceAccounts }: Identity): readonly Route<Permission>[] {
-  const scope = () => SERVICE_ACCOUNTS;
-  const path = '/api/v1/service-accounts/{account}';
-  const tag = 'service accounts';
   return [
-    {
-      method: 'GET',
-      path: '/api/v1/service-accounts',
-      guard: { permission: 'serviceaccount.read', scope },
-      audit: 'serviceaccount.list',
-      summary: 'List service accounts',
-      tag,
-      response: z.object({ serviceAccounts: z.array(account) }),
-      handle: () => ({ body: { serviceAccounts: serviceAccounts.list().map(viewOf) } }),
-    },
+    ...createPrincipalRoutes({
+      principals: serviceAccounts,
+      scope: SERVICE_ACCOUNTS,
+      noun: 'service account',
+      member: 'serviceAccounts',
+      parameter: 'account',
+      action: 'serviceaccount',
+      permissions: {
+        list: 'serviceaccount.read',
+        read: 'serviceaccount.read',
+        update: 'serviceaccount.update',
+        delete: 'serviceaccount.delete',
+      },
+    }),
     {
       method: 'POST',
       path: '/api/v1/service-accounts',
-      guard: { permission: 'serviceaccount.create', scope },
+      guard: { permission: 'serviceaccount.create', scope: () => SERVICE_ACCOUNTS },
       audit: 'serviceaccount.create',
       summary: 'Create a service account',
-      tag,
+      tag: 'service accounts',
       request: { body: newServiceAccount },
       response: account,
       status: 201,
@@ -204,41 +162,6 @@ function serviceAccountRoutes({ serviceAccounts }: Identity): readonly Route<Per
         const request = display === undefined ? { name } : { name, display };
         return created(call, SERVICE_ACCOUNTS, await serviceAccounts.create(request));
       },
-    },
-    {
-      method: 'GET',
-      path,
-      guard: { permission: 'serviceaccount.read', scope },
-      audit: 'serviceaccount.read',
-      summary: 'Show a service account, by name or id',
-      tag,
-      response: account,
-      problems: [identityProblems.not_found],
-      handle: (call) => shown(call, SERVICE_ACCOUNTS, serviceAccounts.get(param(call, 'account'))),
-    },
-    {
-      method: 'PATCH',
-      path,
-      guard: { permission: 'serviceaccount.update', scope },
-      audit: 'serviceaccount.update',
-      summary: 'Rename for people, disable or enable a service account; disabling ends all keys',
-      tag,
-      request: { body: change },
-      response: account,
-      problems: [identityProblems.not_found],
-      handle: (call) => changed(call, SERVICE_ACCOUNTS, serviceAccounts, 'account'),
-    },
-    {
-      method: 'DELETE',
-      path,
-      guard: { permission: 'serviceaccount.delete', scope },
-      audit: 'serviceaccount.delete',
-      summary: 'Delete a service account, its keys, bindings and memberships',
-      tag,
-      response: account,
-      problems: [identityProblems.not_found],
-      handle: async (call) =>
-        shown(call, SERVICE_ACCOUNTS, await serviceAccounts.remove(param(call, 'account'))),
     },
   ];
 }
@@ -368,25 +291,6 @@ function refuseTakeover(call: Call, subjectId: string, mayActAs: MayActAs): void
 
 function created(call: Call, collection: string, account: Account): Reply {
   return { ...shown(call, collection, account), status: 201 };
-}
-
-function shown(call: Call, collection: string, account: Account): Reply {
-  call.note({ resource: `${collection}/${account.id}`, detail: { name: account.name } });
-  return { body: viewOf(account) };
-}
-
-async function changed(
-  call: Call,
-  collection: string,
-  principals: Principals,
-  parameter: string,
-): Promise<Reply> {
-  const { display, state } = call.body as z.infer<typeof change>;
-  const account = await principals.update(param(call, parameter), {
-    ...(display === undefined ? {} : { display }),
-    ...(state === undefined ? {} : { state }),
-  });
-  return shown(call, collection, account);
 }
 
 function param(call: Call, name: string): string {

@@ -1,7 +1,11 @@
+import { cryptoProblems } from '../crypto/problems.ts';
 import type { KeyRing } from '../crypto/ring/key-ring.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { type Log, silentLog } from '../kernel/log.ts';
+import { isProblem } from '../kernel/problem.ts';
 import type { Secret } from '../kernel/secret.ts';
+import type { Responses } from '../audit/detect/responses.ts';
+import type { Tags } from '../audit/detect/tags.ts';
 import { type ApiKeys, API_KEY_RING_KEY, createApiKeys, createMacKeys } from './api-keys.ts';
 import { type Authenticator, createAuthenticator } from './authenticator.ts';
 import { createDirectory, type Directory } from './directory.ts';
@@ -29,7 +33,7 @@ export interface Identity extends Setup {
 
 export interface IdentityDependencies {
   readonly store: IdentityStore;
-  readonly keyRing: Pick<KeyRing, 'ensure' | 'list' | 'macKey'>;
+  readonly keyRing: Pick<KeyRing, 'ensure' | 'macKey'>;
   readonly clock: Clock;
   readonly groupsOf: (principalId: string) => readonly string[];
   /** Binds the role admin at `/` to the first user. */
@@ -40,6 +44,11 @@ export interface IdentityDependencies {
   readonly assertRemovable?: (id: string) => void;
   /** Is a text a permission of the catalogue? Without it, API key scopes are checked for their form alone. */
   readonly isPermission?: (text: string) => boolean;
+  /** What detections do about visitors, and how they tell guesses apart. Without them nobody is held up. */
+  readonly detection?: {
+    readonly tags: Pick<Tags, 'secret' | 'claim'>;
+    readonly judge: Responses['verdict'];
+  };
   /** What passwords may not consist of: the host's name. */
   readonly contextWords?: readonly string[];
   readonly log?: Log;
@@ -63,7 +72,12 @@ export async function createIdentity(dependencies: IdentityDependencies): Promis
   const apiKeys = createApiKeys({ store, directory, macKeys, clock, log, isPermission });
   const assertRemovable = dependencies.assertRemovable ?? (() => {});
   const shared = { store, directory, clock, onRemoved, assertRemovable };
-  const rehashes = new Set<Promise<void>>();
+  /** Credentials that are being put under today's cost or key. */
+  const renewals = new Set<Promise<void>>();
+  const renew = (renewal: Promise<void>): void => {
+    renewals.add(renewal);
+    void renewal.finally(() => renewals.delete(renewal));
+  };
 
   return {
     ...createSetup({ ...shared, hasher, contextWords, grantAdmin: dependencies.grantAdmin }),
@@ -78,6 +92,7 @@ export async function createIdentity(dependencies: IdentityDependencies): Promis
       verified: createVerifiedCache({ clock }),
       clock,
       groupsOf,
+      ...dependencies.detection,
       onKeyUsed: (key) => apiKeys.used(key),
       onStaleHash(user, password) {
         const rehash = replaceHash({ store, directory, hasher }, user, password).catch((error: unknown) => {
@@ -86,33 +101,41 @@ export async function createIdentity(dependencies: IdentityDependencies): Promis
             error: error instanceof Error ? error : String(error),
           });
         });
-        rehashes.add(rehash);
-        void rehash.finally(() => rehashes.delete(rehash));
+        renew(rehash);
       },
+      onStaleMac: (key, text) => renew(apiKeys.restamp(key, text)),
     }),
     resolveSubject: (reference) => directory.subject(reference),
     async close() {
-      await Promise.all(rehashes);
+      await Promise.all(renewals);
       await apiKeys.flush();
       await hasher.close();
     },
   };
 }
 
-/** All versions of the pepper go to the thread at its start: old hashes name the one they were made with. */
+/**
+ * Old hashes name the version of the pepper they were made with. A compromised one still verifies: to refuse it would lock
+ * out everyone, and the next right login replaces it.
+ */
 function createPepperedHasher(
-  keyRing: Pick<KeyRing, 'list' | 'macKey'>,
+  keyRing: Pick<KeyRing, 'macKey'>,
   clock: Clock,
   cost: Argon2Cost | undefined,
 ): PasswordHasher {
-  const active = keyRing.macKey(PEPPER);
-  const peppers = new Map<number, Uint8Array>([[active.version, active.key.export()]]);
-  for (const { version, state } of keyRing.list().find((key) => key.name === PEPPER)?.versions ?? []) {
-    if (state !== 'destroyed') peppers.set(version, keyRing.macKey(PEPPER, version).key.export());
-  }
+  const peppers = {
+    get(version: number): Uint8Array | undefined {
+      try {
+        return keyRing.macKey(PEPPER, version, { compromised: true }).key.export();
+      } catch (error) {
+        if (isProblem(error, cryptoProblems.key_unavailable)) return undefined;
+        throw error;
+      }
+    },
+  };
   return createPasswordHasher({
     argon2: createArgon2Worker({ peppers }),
-    pepperVersion: active.version,
+    pepperVersion: () => keyRing.macKey(PEPPER).version,
     clock,
     ...(cost === undefined ? {} : { cost }),
   });

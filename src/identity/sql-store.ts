@@ -74,6 +74,16 @@ export function createSqlStore(database: Database): IdentityStore {
           .where('revoked_at', 'is', null)
           .execute();
       }),
+    replaceMac: (id, from, { mac, macKeyVersion }) =>
+      database.write(async (transaction) => {
+        const { numUpdatedRows } = await transaction
+          .updateTable('api_keys')
+          .set({ mac, mac_key_version: macKeyVersion })
+          .where('id', '=', id)
+          .where('mac_key_version', '=', from)
+          .executeTakeFirst();
+        return numUpdatedRows === 1n;
+      }),
     touchKeys: (uses) =>
       database.write(async (transaction) => {
         for (const [id, at] of uses) {

@@ -85,6 +85,17 @@ export function identityStoreContract(name: string, open: () => Promise<Identity
       assert.equal((await store.load()).keys[0]?.revokedAt, 7);
     });
 
+    test('a MAC is replaced only where the version is still the one it was read with', async () => {
+      const store = await open();
+      await store.insertKey(key);
+      const to = { mac: new Uint8Array([9]), macKeyVersion: 2 };
+      assert.equal(await store.replaceMac(key.id, 7, to), false);
+      assert.equal(await store.replaceMac('key_none', key.macKeyVersion, to), false);
+      assert.equal(await store.replaceMac(key.id, key.macKeyVersion, to), true);
+      const [stored] = (await store.load()).keys;
+      assert.deepEqual([[...(stored?.mac ?? [])], stored?.macKeyVersion], [[9], 2]);
+    });
+
     test('times of last use are written for the keys that exist', async () => {
       const store = await open();
       await store.insertKey(key);

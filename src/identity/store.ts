@@ -25,6 +25,8 @@ export interface IdentityStore {
   insertKey(record: ApiKeyRecord): Promise<void>;
   /** The first revocation stands: a later one does not move its time. */
   revokeKey(id: string, at: number): Promise<void>;
+  /** Writes the MAC of a key where it is still one under the version `from`: a MAC of the same text. */
+  replaceMac(id: string, from: number, to: Pick<ApiKeyRecord, 'mac' | 'macKeyVersion'>): Promise<boolean>;
   /** Times of last use by key id. */
   touchKeys(uses: ReadonlyMap<string, number>): Promise<void>;
 

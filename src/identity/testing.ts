@@ -1,5 +1,6 @@
 import { createSecretKey, hash, randomBytes } from 'node:crypto';
 import type { KeyRing } from '../crypto/ring/key-ring.ts';
+import { ringProblems } from '../crypto/ring/problems.ts';
 import { createManualClock, type ManualClock } from '../kernel/clock.ts';
 import { Secret } from '../kernel/secret.ts';
 import type { PasswordHasher } from './password/hasher.ts';
@@ -8,27 +9,27 @@ import { createMemoryStore } from './memory-store.ts';
 import type { IdentityStore } from './store.ts';
 
 /** A ring of mac keys in memory, which can be turned to a new version. */
-export function createTestRing(): Pick<KeyRing, 'ensure' | 'list' | 'macKey'> & {
+export function createTestRing(): Pick<KeyRing, 'ensure' | 'macKey'> & {
   rotate(name: string): void;
+  compromise(name: string, version: number): void;
 } {
   const keys = new Map<string, ReturnType<typeof createSecretKey>[]>();
+  const compromised = new Set<string>();
   const newKey = () => createSecretKey(randomBytes(32));
   return {
     async ensure(name) {
       if (!keys.has(name)) keys.set(name, [newKey()]);
     },
-    list: () =>
-      [...keys].map(([name, versions]) => ({
-        name,
-        purpose: 'mac',
-        versions: versions.map((_, i) => ({ version: i + 1, createdAt: 0, state: 'active' })),
-      })),
-    macKey(name, version = keys.get(name)?.length ?? 0) {
+    macKey(name, version = keys.get(name)?.length ?? 0, use = {}) {
+      if (compromised.has(`${name}/${version}`) && use.compromised !== true) {
+        throw ringProblems.key_compromised(`version ${version} of ${name} is compromised`);
+      }
       const key = keys.get(name)?.[version - 1];
       if (key === undefined) throw new Error(`no version ${version} of ${name}`);
       return { version, key };
     },
     rotate: (name) => void keys.get(name)?.push(newKey()),
+    compromise: (name, version) => void compromised.add(`${name}/${version}`),
   };
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { KeyRing } from '../crypto/ring/key-ring.ts';
+import type { KeyRing, VersionUse } from '../crypto/ring/key-ring.ts';
 import { isProblem, type Problem } from '../kernel/problem.ts';
-import type { BlobStore } from '../storage/blobs.ts';
+import type { BlobStore, ListedBlob } from '../storage/blobs.ts';
 import type { ArtifactCipher } from './cipher.ts';
 import { modelsProblems } from './problems.ts';
 import type { VersionRecord } from './record.ts';
@@ -13,17 +13,26 @@ export type SealedArtifact = Pick<
 >;
 
 export interface ArtifactVault {
-  /** Encrypts to the active version of the ring key. When it resolves the blob is durable. */
-  seal(plaintext: Uint8Array): Promise<SealedArtifact>;
+  /**
+   * Encrypts to the active version of the ring key, in one pass and a piece at a time; then, with the blob durable, runs
+   * `use`, which writes the row that names it. Until `use` has ended the blob is no stray. What it throws is passed on;
+   * the blob stays, for only `use` knows whether a row names it.
+   */
+  seal<Result>(
+    plaintext: AsyncIterable<Uint8Array>,
+    use: (artifact: SealedArtifact) => Promise<Result>,
+  ): Promise<Result>;
   /**
    * Decrypts and compares the SHA-256 of ciphertext and plaintext. Throws `models.artifact_corrupt`, naming `label`:
    * use nothing of it before it has ended well.
    */
-  open(artifact: SealedArtifact, label: string): AsyncIterable<Uint8Array>;
+  open(artifact: SealedArtifact, label: string, use?: VersionUse): AsyncGenerator<Uint8Array>;
+  /** The header that opens the same payload to the active version of the same ring key. Throws what `open` throws. */
+  rewrap(artifact: SealedArtifact, label: string): Promise<Pick<SealedArtifact, 'header' | 'keyVersion'>>;
   /** No error if there is none. */
   discard(blob: string): Promise<void>;
-  /** Removes every blob that `named` does not name: what a crash between blob and row left behind. */
-  sweep(named: ReadonlySet<string>): Promise<void>;
+  /** Blobs that no row names and that no `seal` under way will name. `loadNamed` reads what the rows name. */
+  strays(loadNamed: () => Promise<ReadonlySet<string>>): Promise<readonly ListedBlob[]>;
 }
 
 export interface ArtifactVaultDependencies {
@@ -36,24 +45,36 @@ export interface ArtifactVaultDependencies {
 export const ARTIFACTS_KEY = 'artifacts';
 
 export function createArtifactVault({ blobs, keyRing, cipher }: ArtifactVaultDependencies): ArtifactVault {
+  /** Blobs that a `seal` has named and whose `use` has not ended. */
+  const unfinished = new Set<string>();
+
   return {
-    async seal(plaintext) {
+    async seal(plaintext, use) {
       const { version, recipient } = keyRing.recipient(ARTIFACTS_KEY);
-      const digest = sha256(plaintext);
-      const { header, payload } = cipher.encrypt([recipient], pieces(plaintext));
-      const blob = await blobs.put(payload);
-      return {
-        digest,
-        bytes: plaintext.length,
-        blob: blob.name,
-        payloadBytes: blob.bytes,
-        header,
-        keyName: ARTIFACTS_KEY,
-        keyVersion: version,
-      };
+      const measured = measure(plaintext);
+      const { header, payload } = cipher.encrypt([recipient], measured.bytes);
+      const names: string[] = [];
+      try {
+        const blob = await blobs.put(payload, (name) => {
+          names.push(name);
+          unfinished.add(name);
+        });
+        // Throws if the key version was destroyed meanwhile: the artifact would be lost from the start.
+        keyRing.identity(ARTIFACTS_KEY, version);
+        return await use({
+          ...measured.result(),
+          blob: blob.name,
+          payloadBytes: blob.bytes,
+          header,
+          keyName: ARTIFACTS_KEY,
+          keyVersion: version,
+        });
+      } finally {
+        for (const name of names) unfinished.delete(name);
+      }
     },
-    async *open(artifact, label) {
-      const identity = keyRing.identity(artifact.keyName, artifact.keyVersion);
+    async *open(artifact, label, use) {
+      const identity = keyRing.identity(artifact.keyName, artifact.keyVersion, use);
       const payload = blobs.read(artifact.blob)[Symbol.asyncIterator]();
       const hash = createHash('sha256');
       try {
@@ -71,26 +92,44 @@ export function createArtifactVault({ blobs, keyRing, cipher }: ArtifactVaultDep
         await payload.return?.();
       }
     },
+    async rewrap({ keyName, keyVersion, header }, label) {
+      const identities = [keyRing.identity(keyName, keyVersion, { compromised: true })];
+      const { version, recipient } = keyRing.recipient(keyName);
+      try {
+        const moved = await cipher.rewrap(header, { identities, recipients: [recipient] });
+        return { header: moved, keyVersion: version };
+      } catch (error) {
+        throw explain(error, label);
+      }
+    },
     discard: (blob) => blobs.remove(blob),
-    async sweep(named) {
-      for await (const blob of blobs.list()) if (!named.has(blob)) await blobs.remove(blob);
+    async strays(loadNamed) {
+      const listed = await Array.fromAsync(blobs.list());
+      // In this order: what was under way before the rows are read is here, what has ended since is in the rows.
+      const used = new Set(unfinished);
+      const named = await loadNamed();
+      return listed.filter(({ name }) => !used.has(name) && !named.has(name));
     },
   };
+}
+
+/** Hashes and counts a stream as it passes. */
+function measure(source: AsyncIterable<Uint8Array>) {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  async function* pass(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      hash.update(chunk);
+      bytes += chunk.length;
+      yield chunk;
+    }
+  }
+  return { bytes: pass(), result: () => ({ digest: hash.digest('hex'), bytes }) };
 }
 
 /** Yields what is left, and leaves the iterator open. */
 async function* through(iterator: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
   for (let step = await iterator.next(); step.done !== true; step = await iterator.next()) yield step.value;
-}
-
-const PIECE_BYTES = 1 << 20;
-
-async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function explain(error: unknown, label: string): Problem {

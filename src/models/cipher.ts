@@ -11,4 +11,9 @@ export interface ArtifactCipher {
     readonly payload: AsyncIterable<Uint8Array>;
     readonly identities: readonly string[];
   }): AsyncIterable<Uint8Array>;
+  /** A header for the same payload and other recipients. Throws if it was changed, or opens to none of the identities. */
+  rewrap(
+    header: Uint8Array,
+    keys: { readonly identities: readonly string[]; readonly recipients: readonly string[] },
+  ): Promise<Uint8Array>;
 }

@@ -58,6 +58,17 @@ export function createMemoryStore(): ModelStore {
       versions = kept;
       return removed;
     },
+    async replaceArtifacts(replacements) {
+      const replaced: string[] = [];
+      for (const { versionId, blob, artifact } of replacements) {
+        if (!versions.some((version) => version.id === versionId && version.blob === blob)) continue;
+        versions = versions.map((version) =>
+          version.id === versionId ? { ...version, ...artifact } : version,
+        );
+        replaced.push(versionId);
+      }
+      return replaced;
+    },
     async removeModel(modelId) {
       const blobs = versions.filter((version) => version.modelId === modelId).map(({ blob }) => blob);
       models = models.filter(({ id }) => id !== modelId);

@@ -9,7 +9,17 @@ export const modelsProblems = defineProblems('models', {
   artifact_too_large: {
     status: 413,
     title: 'The model is too large',
-    help: 'The file is larger than the keep accepts. Nothing was stored.',
+    help: 'The file is larger than the keep accepts: an ONNX file is one protobuf message, which has less than 2 GiB. Nothing was stored.',
+  },
+  inspection_failed: {
+    status: 422,
+    title: 'The model could not be judged',
+    help: 'Reading the structure of the file takes more time or memory than the inspection is given, or ended it. What cannot be judged is not accepted, and nothing was stored. Real models are far below these limits; export the model again, and report a file that you believe to be sound.',
+  },
+  busy: {
+    status: 503,
+    title: 'Too many models are being inspected',
+    help: 'Models are inspected one at a time, and too many wait. Nothing was stored; try again after the time that Retry-After names.',
   },
   artifact_corrupt: {
     status: 500,

@@ -35,6 +35,8 @@ export interface VersionRecord {
   /** Ring key and version that the header is wrapped to. */
   readonly keyName: string;
   readonly keyVersion: number;
+  /** When the payload was last encrypted under a new file key. */
+  readonly sealedAt: number;
   readonly signature: ModelSignature;
   readonly findings: readonly Finding[];
   readonly createdBy: string;

@@ -1,17 +1,21 @@
 import type { KeyRing } from '../crypto/ring/key-ring.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { newId } from '../kernel/id.ts';
+import { type Log, silentLog } from '../kernel/log.ts';
 import { isProblem, type Problem } from '../kernel/problem.ts';
-import type { BlobStore } from '../storage/blobs.ts';
+import type { BlobStore, ListedBlob } from '../storage/blobs.ts';
 import type { Database } from '../storage/database.ts';
+import { type ArtifactHeaders, createArtifactHeaders } from './artifact-headers.ts';
 import { ARTIFACTS_KEY, createArtifactVault } from './artifact-vault.ts';
 import type { ServableModels } from './artifacts.ts';
 import type { ArtifactCipher } from './cipher.ts';
+import { labelOf } from './label.ts';
 import { createModelIndex, type RegisteredModel, type RegisteredVersion } from './model-index.ts';
 import { assertName } from './name.ts';
-import { inspectOnnx } from './onnx/inspect.ts';
+import { createInspector, type Inspector } from './onnx/inspector.ts';
+import { onnxLimits } from './onnx/model.ts';
 import { modelsProblems } from './problems.ts';
-import type { ProjectRecord } from './record.ts';
+import type { ProjectRecord, VersionRecord } from './record.ts';
 import { createSqlStore } from './sql-store.ts';
 import type { ModelStore } from './store.ts';
 import type { Version, VersionReference } from './version.ts';
@@ -31,8 +35,9 @@ export interface Registry extends ServableModels {
   /** Throws `models.model_unknown`, `models.version_unknown`. */
   getVersion(project: string, model: string, number: number): RegisteredVersion;
   /**
-   * Inspects, encrypts and registers a model file as the next version. Throws `models.model_rejected`,
-   * `models.artifact_too_large`, `models.project_unknown`, `models.name_invalid`; then nothing is left behind.
+   * Encrypts, inspects and registers a model file as the next version; a piece of it at a time is in memory. Throws
+   * `models.model_rejected`, `models.inspection_failed`, `models.busy`, `models.artifact_too_large`,
+   * `models.project_unknown`, `models.name_invalid`; then nothing is left behind.
    */
   add(addition: NewVersion): Promise<RegisteredVersion>;
   /** Moves or makes the alias. Throws what `getVersion` throws, and `models.name_invalid`. */
@@ -45,6 +50,15 @@ export interface Registry extends ServableModels {
   removeModel(project: string, model: string): Promise<RegisteredModel>;
   /** Reads, decrypts and compares every artifact. */
   verifyAll(): Promise<readonly ArtifactCheck[]>;
+  /**
+   * Blobs that no version names: what a crash left, or what belongs to a newer database than this one. They are kept
+   * until someone removes them, so that such a database can still be put back.
+   */
+  strays(): Promise<readonly ListedBlob[]>;
+  /** Removes the strays written before `before`, milliseconds since 1970; all of them without it. Answers which. */
+  removeStrays(before?: number): Promise<readonly ListedBlob[]>;
+  /** The artifacts as a place under ring keys, for the key service. */
+  readonly artifactHeaders: ArtifactHeaders;
 }
 
 export interface NewVersion {
@@ -77,14 +91,20 @@ export interface ArtifactCheck {
 export interface RegistryDependencies {
   readonly database: Database;
   readonly blobs: BlobStore;
-  readonly keyRing: Pick<KeyRing, 'ensure' | 'recipient' | 'identity'>;
+  readonly keyRing: Pick<KeyRing, 'ensure' | 'list' | 'recipient' | 'identity'>;
   readonly cipher: ArtifactCipher;
   readonly clock: Clock;
-  /** Largest model file that is accepted; it is held in memory while it is registered. Default 1 GiB. */
+  /** Hears of stray blobs when the registry opens. */
+  readonly log?: Log;
+  readonly inspector?: Inspector;
+  /** Largest model file that is accepted. */
   readonly bytesMax?: number;
 }
 
-/** The registry in the keep's database. Removes blobs that an interrupted `add` or `remove` left behind. */
+/** An ONNX file is one protobuf message: ONNX Runtime loads none of 2 GiB. */
+export const ARTIFACT_BYTES_MAX = onnxLimits.bytesMax;
+
+/** The registry in the keep's database. Nobody else may write to `blobs` while it opens. */
 export function createRegistry({ database, ...rest }: RegistryDependencies): Promise<Registry> {
   return createRegistryOn({ store: createSqlStore(database), ...rest });
 }
@@ -95,14 +115,15 @@ export async function createRegistryOn({
   keyRing,
   cipher,
   clock,
-  bytesMax = 2 ** 30,
+  log = silentLog,
+  inspector = createInspector({ clock }),
+  bytesMax = ARTIFACT_BYTES_MAX,
 }: Omit<RegistryDependencies, 'database'> & { readonly store: ModelStore }): Promise<Registry> {
   await keyRing.ensure(ARTIFACTS_KEY, 'wrap');
   const vault = createArtifactVault({ blobs, keyRing, cipher });
-  const content = await store.load();
-  await vault.sweep(new Set(content.versions.map(({ blob }) => blob)));
+  await blobs.removeUnfinished();
   const listeners = new Set<() => void>();
-  let index = createModelIndex(content);
+  let index = createModelIndex(await store.load());
   let reloading: Promise<void> = Promise.resolve();
 
   /** One after another, so that an older state never replaces a newer one. */
@@ -130,9 +151,39 @@ export async function createRegistryOn({
   }
 
   function openArtifact(version: Version): AsyncIterable<Uint8Array> {
+    recordOf(version);
+    return readArtifact(version);
+  }
+
+  /** The row is read when the reading begins, and once more if its blob was re-encrypted in that moment. */
+  async function* readArtifact(version: Version): AsyncGenerator<Uint8Array> {
+    const record = recordOf(version);
+    let begun = false;
+    try {
+      for await (const chunk of vault.open(record, labelOf(version))) {
+        begun = true;
+        yield chunk;
+      }
+    } catch (error) {
+      const now = index.record(version.id);
+      if (begun || now === undefined || now.blob === record.blob) throw error;
+      yield* vault.open(now, labelOf(version));
+    }
+  }
+
+  function recordOf(version: Version): VersionRecord {
     const record = index.record(version.id);
     if (record === undefined) throw modelsProblems.version_unknown(`${labelOf(version)} has been removed`);
-    return vault.open(record, labelOf(version));
+    return record;
+  }
+
+  const strays = (): Promise<readonly ListedBlob[]> =>
+    vault.strays(async () => new Set((await store.load()).versions.map(({ blob }) => blob)));
+
+  const left = await strays();
+  if (left.length > 0) {
+    const bytes = left.reduce((sum, blob) => sum + blob.bytes, 0);
+    log.warn('models.stray_blobs', { blobs: left.length, bytes });
   }
 
   return {
@@ -164,25 +215,25 @@ export async function createRegistryOn({
       if (!index.projects.some(({ name }) => name === project)) {
         throw modelsProblems.project_unknown(`there is no project ${project}`);
       }
-      const bytes = await collect(source, bytesMax);
-      const inspection = inspectOnnx(bytes);
-      if (inspection.verdict === 'block') throw rejected(inspection.findings);
-      const { signature } = inspection.facts;
-      const artifact = await vault.seal(bytes);
-      const createdAt = clock.now();
-      const by = { createdBy, createdAt };
-      const id = newId('ver', clock);
-      let number: number;
-      try {
-        number = await store.addVersion({
-          model: { id: newId('mdl', clock), project, name: model, description, ...by },
-          version: { id, format: 'onnx', ...artifact, signature, findings: inspection.findings, ...by },
-          alias,
-        });
-      } catch (error) {
-        await vault.discard(artifact.blob);
-        throw error;
-      }
+      const number = await vault.seal(limited(source, bytesMax), async (artifact) => {
+        try {
+          const plaintext = vault.open(artifact, `${project}/${model}`);
+          const judgement = await inspector.inspect(plaintext, artifact.bytes);
+          if (judgement.verdict === 'block') throw rejected(judgement.findings);
+          const { signature, findings } = judgement;
+          const createdAt = clock.now();
+          const by = { createdBy, createdAt };
+          const id = newId('ver', clock);
+          return await store.addVersion({
+            model: { id: newId('mdl', clock), project, name: model, description, ...by },
+            version: { id, format: 'onnx', ...artifact, sealedAt: createdAt, signature, findings, ...by },
+            alias,
+          });
+        } catch (error) {
+          await vault.discard(artifact.blob);
+          throw error;
+        }
+      });
       await reload();
       return getVersion(project, model, number);
     },
@@ -234,12 +285,15 @@ export async function createRegistryOn({
       }
       return checks;
     },
-  };
-}
 
-/** `fraud/score@3`, as the command line writes it. */
-export function labelOf({ project, model, number }: Pick<Version, 'project' | 'model' | 'number'>): string {
-  return `${project}/${model}@${number}`;
+    strays,
+    async removeStrays(before = Number.POSITIVE_INFINITY) {
+      const old = (await strays()).filter(({ modifiedAt }) => modifiedAt < before);
+      for (const { name } of old) await vault.discard(name);
+      return old;
+    },
+    artifactHeaders: createArtifactHeaders({ store, vault, keyRing, clock, onReplaced: reload }),
+  };
 }
 
 function rejected(findings: readonly { readonly rule: string; readonly message: string }[]): Problem {
@@ -250,15 +304,13 @@ function rejected(findings: readonly { readonly rule: string; readonly message: 
   });
 }
 
-async function collect(source: AsyncIterable<Uint8Array>, bytesMax: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
+async function* limited(source: AsyncIterable<Uint8Array>, bytesMax: number): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;
     if (bytes > bytesMax) throw modelsProblems.artifact_too_large(`a model has at most ${bytesMax} bytes`);
-    chunks.push(chunk);
+    yield chunk;
   }
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, bytes);
 }
 
 async function check(artifact: AsyncIterable<Uint8Array>): Promise<Problem | undefined> {

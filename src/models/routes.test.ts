@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
 import { buildPolarity } from '../../examples/polarity.ts';
-import { decryptDetached, encryptDetached } from '../crypto/age/age.ts';
 import type { AuditFacts, Call, Reply } from '../http/route.ts';
 import { createManualClock } from '../kernel/clock.ts';
 import { isProblem, type ProblemDefinition } from '../kernel/problem.ts';
@@ -10,7 +9,15 @@ import { createMemoryStore } from './memory-store.ts';
 import { modelsProblems } from './problems.ts';
 import { createRegistryOn } from './registry.ts';
 import { createModelRoutes } from './routes.ts';
-import { createMemoryBlobs, createTestRing, sha256 } from './testing.ts';
+import {
+  collect,
+  createMemoryBlobs,
+  createTestRing,
+  sha256,
+  streamOf,
+  testCipher,
+  testInspector,
+} from './testing.ts';
 
 const polarity = buildPolarity();
 const MODEL = '/api/v1/projects/{project}/models/{model}';
@@ -22,14 +29,17 @@ interface Sent extends Partial<Pick<Call, 'params' | 'query' | 'body'>> {
 
 /** The routes as the transport calls them: parsed parts in, reply, facts and further decisions out. */
 async function open({ visible = () => true }: { visible?: (caller: unknown, path: string) => boolean } = {}) {
+  const clock = createManualClock();
+  const blobs = createMemoryBlobs(clock.now());
   const registry = await createRegistryOn({
     store: createMemoryStore(),
-    blobs: createMemoryBlobs(),
+    blobs,
     keyRing: createTestRing(),
-    cipher: { encrypt: encryptDetached, decrypt: decryptDetached },
-    clock: createManualClock(),
+    cipher: testCipher,
+    inspector: testInspector,
+    clock,
   });
-  const routes = createModelRoutes({ registry, visible });
+  const routes = createModelRoutes({ registry, visible, clock });
   await registry.createProject('fraud');
   async function send(name: string, { params = model, query = {}, body, stream = polarity }: Sent = {}) {
     const route = routes.find(({ method, path }) => `${method} ${path}` === name);
@@ -61,7 +71,7 @@ async function open({ visible = () => true }: { visible?: (caller: unknown, path
       required,
     };
   }
-  return { send, routes, registry };
+  return { send, routes, registry, blobs, clock };
 }
 
 const is = (definition: ProblemDefinition) => (error: unknown) => isProblem(error, definition);
@@ -87,6 +97,8 @@ describe('the model routes', () => {
       'GET /projects/{project}/models/{model}/versions/{version}/artifact: model.download /projects/fraud/models/score/versions/3',
       'PUT /projects/{project}/models/{model}/aliases/{alias}: version.promote /projects/fraud/models/score',
       'DELETE /projects/{project}/models/{model}/aliases/{alias}: version.promote /projects/fraud/models/score',
+      'GET /models/stray-blobs: system.read /',
+      'DELETE /models/stray-blobs: system.configure /',
     ]);
   });
 
@@ -140,7 +152,8 @@ describe('the model routes', () => {
       2,
     );
     const { reply, facts } = await send(`GET ${MODEL}/versions/{version}/artifact`, { params });
-    assert.deepEqual(reply.body, Buffer.from(polarity));
+    assert.deepEqual(await collect(reply.body as AsyncIterable<Uint8Array>), Buffer.from(polarity));
+    assert.equal(reply.headers?.['content-length'], String(polarity.length));
     assert.equal(reply.headers?.['content-type'], 'application/octet-stream');
     assert.equal(facts.model.digest, sha256(polarity));
     await send(`DELETE ${MODEL}/versions/{version}`, { params });
@@ -150,6 +163,38 @@ describe('the model routes', () => {
         is(modelsProblems.version_unknown),
       );
     }
+  });
+
+  test('a damaged artifact is a problem before the first byte of an answer', async () => {
+    const { send, blobs } = await open();
+    await send(`POST ${MODEL}/versions`);
+    for (const bytes of blobs.blobs.values()) bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+    await assert.rejects(
+      send(`GET ${MODEL}/versions/{version}/artifact`, { params: { ...model, version: '1' } }),
+      is(modelsProblems.artifact_corrupt),
+    );
+  });
+
+  test('stray blobs are listed, and removed once they are older than a week, or at once on demand', async () => {
+    const { send, blobs, clock } = await open();
+    await send(`POST ${MODEL}/versions`);
+    const { name } = await blobs.put(streamOf(Uint8Array.of(1, 2, 3)));
+    const path = '/api/v1/models/stray-blobs';
+    const stray = { name, bytes: 3, modifiedAt: '2026-01-01T00:00:00.000Z' };
+    const week = 7 * 86_400_000;
+    clock.advance(week);
+    const listed = async () => (await send(`GET ${path}`)).reply.body;
+    assert.deepEqual(await listed(), { blobs: [{ ...stray, removable: false }] });
+    assert.deepEqual((await send(`DELETE ${path}`)).reply.body, { removed: [] });
+    clock.advance(1);
+    assert.deepEqual(await listed(), { blobs: [{ ...stray, removable: true }] });
+    const { reply, facts } = await send(`DELETE ${path}`);
+    assert.deepEqual(reply.body, { removed: [stray] });
+    assert.deepEqual(facts.detail, { blobs: 1, now: false });
+    blobs.modified.set((await blobs.put(streamOf(Uint8Array.of(4)))).name, clock.now());
+    const young = await send(`DELETE ${path}`, { query: { now: 'true' } });
+    assert.equal((young.reply.body as { removed: unknown[] }).removed.length, 1);
+    assert.equal(blobs.blobs.size, 1);
   });
 
   test('an alias is set and removed', async () => {

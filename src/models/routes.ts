@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import type { Permission } from '../access/catalogue.ts';
 import type { Call, Reply, Route, ScopeOf } from '../http/route.ts';
+import { type Clock, systemClock } from '../kernel/clock.ts';
 import type { Caller } from '../kernel/principal.ts';
 import type { RegisteredVersion } from './model-index.ts';
 import { modelsProblems } from './problems.ts';
-import type { Registry } from './registry.ts';
+import { ARTIFACT_BYTES_MAX, type Registry } from './registry.ts';
+import { createStrayBlobRoutes } from './stray-blob-routes.ts';
 import {
   model,
   modelSummary,
@@ -22,6 +24,7 @@ export type Visible = (caller: Caller, path: string) => boolean;
 export interface ModelRoutesOptions {
   readonly registry: Registry;
   readonly visible: Visible;
+  readonly clock?: Pick<Clock, 'now'>;
   /** Largest model file that is accepted. */
   readonly bytesMax?: number;
 }
@@ -50,6 +53,7 @@ export function createModelRoutes(options: ModelRoutesOptions): readonly Route<P
     ...modelRoutes(options),
     ...versionRoutes(options),
     ...aliasRoutes(options),
+    ...createStrayBlobRoutes({ registry: options.registry, clock: options.clock ?? systemClock }),
   ];
 }
 
@@ -133,7 +137,10 @@ function modelRoutes({ registry, visible }: ModelRoutesOptions): readonly Route<
   ];
 }
 
-function versionRoutes({ registry, bytesMax }: ModelRoutesOptions): readonly Route<Permission>[] {
+function versionRoutes({
+  registry,
+  bytesMax = ARTIFACT_BYTES_MAX,
+}: ModelRoutesOptions): readonly Route<Permission>[] {
   const tag = 'versions';
   const known = [modelsProblems.model_unknown, modelsProblems.version_unknown];
   return [
@@ -147,15 +154,14 @@ function versionRoutes({ registry, bytesMax }: ModelRoutesOptions): readonly Rou
       tag,
       request: {
         query: newVersion,
-        body: {
-          stream: 'application/octet-stream',
-          ...(bytesMax === undefined ? {} : { bytesMax }),
-        },
+        body: { stream: 'application/octet-stream', bytesMax },
       },
       response: version,
       status: 201,
       problems: [
         modelsProblems.model_rejected,
+        modelsProblems.inspection_failed,
+        modelsProblems.busy,
         modelsProblems.artifact_too_large,
         modelsProblems.project_unknown,
         modelsProblems.name_invalid,
@@ -210,15 +216,15 @@ function versionRoutes({ registry, bytesMax }: ModelRoutesOptions): readonly Rou
       async handle(call) {
         const wanted = registry.getVersion(...versionOf(call));
         note(call, wanted);
-        // Whole before the first byte leaves: a status cannot be taken back.
-        const chunks: Uint8Array[] = [];
-        for await (const chunk of registry.openArtifact(wanted)) chunks.push(chunk);
+        // All of it is checked before the first byte leaves: a status cannot be taken back.
+        for await (const _ of registry.openArtifact(wanted));
         return {
           headers: {
             'content-type': 'application/octet-stream',
+            'content-length': String(wanted.bytes),
             'content-disposition': `attachment; filename="${wanted.model}-${wanted.number}.onnx"`,
           },
-          body: Buffer.concat(chunks),
+          body: registry.openArtifact(wanted),
         };
       },
     },

@@ -70,6 +70,27 @@ export function createSqlStore(database: Database): ModelStore {
           .executeTakeFirst();
         return numDeletedRows > 0n;
       }),
+    replaceArtifacts: (replacements) =>
+      database.write(async (transaction) => {
+        const replaced: string[] = [];
+        for (const { versionId, blob, artifact } of replacements) {
+          const { numUpdatedRows } = await transaction
+            .updateTable('versions')
+            .set({
+              blob: artifact.blob,
+              payload_bytes: artifact.payloadBytes,
+              header: artifact.header,
+              key_name: artifact.keyName,
+              key_version: artifact.keyVersion,
+              sealed_at: artifact.sealedAt,
+            })
+            .where('id', '=', versionId)
+            .where('blob', '=', blob)
+            .executeTakeFirst();
+          if (numUpdatedRows > 0n) replaced.push(versionId);
+        }
+        return replaced;
+      }),
     removeModel: (modelId) =>
       database.write(async (transaction) => {
         const blobs = await transaction
@@ -199,6 +220,7 @@ function versionOf(row: Selectable<Schema['versions']>): VersionRecord {
     header: row.header,
     keyName: row.key_name,
     keyVersion: row.key_version,
+    sealedAt: row.sealed_at,
     signature: JSON.parse(row.signature) as ModelSignature,
     findings: JSON.parse(row.findings) as Finding[],
     createdBy: row.created_by,
@@ -219,6 +241,7 @@ function rowOf(record: VersionRecord): Schema['versions'] {
     header: record.header,
     key_name: record.keyName,
     key_version: record.keyVersion,
+    sealed_at: record.sealedAt,
     signature: JSON.stringify(record.signature),
     findings: JSON.stringify(record.findings),
     created_by: record.createdBy,

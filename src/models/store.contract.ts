@@ -122,6 +122,34 @@ export function modelStoreContract(name: string, open: () => Promise<ModelStore>
       await assert.rejects(store.setAlias(alias), is(modelsProblems.version_unknown));
     });
 
+    test('replaces artifacts in one step, but not one that has another blob by now', async () => {
+      const store = await opened();
+      for (const id of [1, 2, 3]) {
+        await store.addVersion({ model: score, version: version(id), alias: null });
+      }
+      await store.removeVersion('ver_3');
+      const artifact = {
+        blob: 'blob-new',
+        payloadBytes: 43,
+        header: Uint8Array.of(4, 5),
+        keyName: 'artifacts',
+        keyVersion: 2,
+        sealedAt: 900,
+      };
+      const replaced = await store.replaceArtifacts([
+        { versionId: 'ver_1', blob: 'blob-1', artifact },
+        { versionId: 'ver_2', blob: 'blob-1', artifact },
+        { versionId: 'ver_3', blob: 'blob-3', artifact },
+      ]);
+      assert.deepEqual(replaced, ['ver_1']);
+      const [one, two] = (await store.load()).versions;
+      assert.deepEqual(
+        { ...one, header: [...(one?.header ?? [])] },
+        { ...version(1), ...artifact, header: [4, 5], modelId: 'mdl_1', number: 1 },
+      );
+      assert.deepEqual([two?.blob, two?.keyVersion, two?.sealedAt], ['blob-2', 1, 102]);
+    });
+
     test('a removed model takes its versions and aliases along and names their blobs', async () => {
       const store = await opened();
       await store.addVersion({ model: score, version: version(1), alias: undefined });
@@ -160,6 +188,7 @@ function version(id: number): Omit<VersionRecord, 'modelId' | 'number'> {
     header: Uint8Array.of(1, 2, 3),
     keyName: 'artifacts',
     keyVersion: 1,
+    sealedAt: 100 + id,
     signature: { inputs: [{ name: 'x', type: 'FP32', shape: ['N', 3] }], outputs: [] },
     findings: [{ rule: 'loop', severity: 'warn', message: '1 × Loop' }],
     createdBy: 'usr_1',

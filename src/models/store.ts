@@ -23,6 +23,11 @@ export interface ModelStore {
   removeAlias(modelId: string, name: string): Promise<boolean>;
   /** Throws `models.version_in_use` while an alias points at it; false if there is none. */
   removeVersion(versionId: string): Promise<boolean>;
+  /**
+   * Gives each version the new artifact, if it still has the blob that the replacement was made from; answers the ids of
+   * those that it gave.
+   */
+  replaceArtifacts(replacements: readonly ArtifactReplacement[]): Promise<readonly string[]>;
   /** Removes the model, its versions and aliases; answers the blobs that nothing names any more. */
   removeModel(modelId: string): Promise<readonly string[]>;
 }
@@ -33,4 +38,15 @@ export interface VersionAddition {
   readonly version: Omit<VersionRecord, 'modelId' | 'number'>;
   /** undefined: `production` if it is the model's first version ever, else none. null: none. */
   readonly alias: string | null | undefined;
+}
+
+export interface ArtifactReplacement {
+  readonly versionId: string;
+  /** The blob that the version has had. */
+  readonly blob: string;
+  /** Another encryption of the same plaintext, or another header of the same blob. */
+  readonly artifact: Pick<
+    VersionRecord,
+    'blob' | 'payloadBytes' | 'header' | 'keyName' | 'keyVersion' | 'sealedAt'
+  >;
 }

@@ -9,13 +9,15 @@ import type { Gate } from '../http/gate.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { createGate } from './gate.ts';
-import { type Keep, openKeep } from './keep.ts';
+import { type Keep, type KeepOptions, openKeep } from './keep.ts';
 import { createRouteTable } from './route-table.ts';
 
-/** An open keep and the server over it, not listening yet. Disposing closes the server, then the keep. */
+/** An open keep and the server over it, not listening and not watching its log yet. Disposing closes the server, then the keep. */
 export interface House extends AsyncDisposable {
   readonly keep: Keep;
   readonly server: HttpServer;
+  /** Begins to follow the log: to detect, deliver, index, and delete what is too old. */
+  watch(): Promise<void>;
 }
 
 export interface HouseOptions {
@@ -25,15 +27,16 @@ export interface HouseOptions {
   readonly readFile: (path: string) => string | undefined;
   readonly clock: Clock;
   readonly log: Log;
+  readonly askPassphrase?: KeepOptions['askPassphrase'];
   /** For benchmarks, which measure the same path without its guards. */
   readonly gate?: (keep: Keep) => Gate;
 }
 
 /** Composes everything; whatever fails, what was opened before is closed again. */
 export async function openHouse(options: HouseOptions): Promise<House> {
-  const { home, config, clock, log } = options;
+  const { config, clock, log } = options;
   await using opening = new AsyncDisposableStack();
-  const keep = opening.use(await openKeep({ home, config, clock, log }));
+  const keep = opening.use(await openKeep(options));
   const metrics = new Registry();
   const { identity, access, audit, database } = keep;
   const gate =
@@ -43,13 +46,16 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       access,
       audit,
       database,
+      responses: keep.watch.responses,
+      receipts: keep.receipts,
       clock,
       acceptBasic: config.auth.basic,
     });
+  const release = await readRelease();
   const tls = readTls(options);
   const server = opening.adopt(
     await createHttpServer({
-      routes: createRouteTable({ keep, config, metrics, release: await readRelease() }),
+      routes: createRouteTable({ keep, config, metrics, release }),
       gate,
       limits: config.limits,
       log,
@@ -64,7 +70,12 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     },
   );
   const opened = opening.move();
-  return { keep, server, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return {
+    keep,
+    server,
+    watch: () => keep.watch.start(metrics, release),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
 }
 
 function readTls({

@@ -1,16 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CliFailure } from '../cli/failure.ts';
 import type { CliIo } from '../cli/io.ts';
 import type { KeepAccess } from '../cli/keep-client.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { createLog, type Log, silentLog } from '../kernel/log.ts';
 import { engageCast } from './demo/cast.ts';
+import { commandWords, pasteableCommands } from './demo/pasteable.ts';
 import { giveTour } from './demo/tour.ts';
 import { type House, openHouse } from './house.ts';
 import { createInProcessClient } from './in-process-client.ts';
-import { createKeep } from './keep.ts';
+import { createKeep, type KeepOptions } from './keep.ts';
 import { keepPaths } from './keep-directory.ts';
 
 /** What the command line can do with a keep on this machine. */
@@ -19,18 +21,37 @@ export function createKeepAccess(io: CliIo): KeepAccess {
   const configFor = (home: string, flags: Readonly<Record<string, string>> = {}): Config =>
     loadConfig({ flags, env: environment, homeDirectory: home, readFile: readIfPresent });
   const open = (home: string, config: Config, log: Log): Promise<House> =>
-    openHouse({ home, config, environment, readFile: readIfPresent, clock, log });
+    openHouse({ home, config, environment, readFile: readIfPresent, clock, log, ...ask() });
+  const ask = (): Pick<KeepOptions, 'askPassphrase'> => {
+    const { prompt } = io;
+    return prompt === undefined ? {} : { askPassphrase: (message) => prompt.password(message) };
+  };
+  /** For a passphrase that is new: a slip of the finger would lock the keep. */
+  const askTwice = (): Pick<KeepOptions, 'askPassphrase'> => {
+    const { prompt } = io;
+    if (prompt === undefined) return {};
+    return {
+      async askPassphrase(message) {
+        const first = await prompt.password(message);
+        const again = await prompt.password('once more');
+        if (first.reveal() !== again.reveal()) throw new CliFailure('the two passphrases differ');
+        return first;
+      },
+    };
+  };
   const operatorLog = (): Log => createLog({ write: (line) => io.stderr.write(line), clock });
 
   return {
     async initKeep({ home }) {
-      const { paths, setupToken, recipient, verifierKey } = await createKeep({
+      const { paths, setupToken, recipient, rootKey, verifierKey } = await createKeep({
         home,
         config: configFor(home),
         clock,
         log: silentLog,
+        environment,
+        ...askTwice(),
       });
-      return { home: paths.home, setupToken, recipient, verifierKey };
+      return { home: paths.home, setupToken, recipient, rootKeyCopy: rootKey.keep, verifierKey };
     },
 
     async openClient({ home }) {
@@ -52,7 +73,7 @@ export function createKeepAccess(io: CliIo): KeepAccess {
       const say = (line: string): void => void io.stdout.write(`${line}\n`);
       const paths = keepPaths(home);
       if (readIfPresent(paths.keyring) === undefined) {
-        await createKeep({ home, config: configFor(home), clock, log: silentLog });
+        await createKeep({ home, config: configFor(home), clock, log: silentLog, environment });
         await writeFile(paths.configuration, 'serving:\n  defaultModel: default/polarity\n', { mode: 0o600 });
       }
       const flags = port === undefined ? {} : { 'listen.port': String(port) };
@@ -93,20 +114,21 @@ export function createKeepAccess(io: CliIo): KeepAccess {
       );
       if (exit) return failures.length === 0 ? 0 : 1;
 
-      say('The keep serves on; paste these into another terminal:');
-      say(
-        `   curl -u '${cast.ada.name}:${cast.ada.password.reveal()}' ${base}/predict -H 'content-type: application/json' -d '{"value": 3}'`,
-      );
-      say(`   curl -H 'authorization: Bearer ${cast.checkout.key.reveal()}' ${base}/v2/models/iris`);
-      say(`   npx modelkeep --home ${paths.home} audit search`);
+      say('The keep serves on until Ctrl-C. In this directory, paste into another terminal:');
+      const command = commandWords(import.meta.url);
+      for (const [about, line] of pasteableCommands({ base, home: paths.home, cast, command })) {
+        say(`   # ${about}`);
+        say(`   ${line}`);
+      }
       await untilAborted(signal);
       return failures.length === 0 ? 0 : 1;
     },
   };
 }
 
-/** Opens the configured listeners and the owner's socket; resolves with the base URL. */
+/** Watches the log, opens the configured listeners and the owner's socket; resolves with the base URL. */
 async function listen(house: House, config: Config, log: Log, orAnyPort = false): Promise<string> {
+  await house.watch();
   const { server, keep } = house;
   await server.listen({ path: keep.paths.socket });
   const { host, port } = config.listen;

@@ -11,6 +11,15 @@ export interface KeepPaths {
   readonly database: string;
   readonly blobs: string;
   readonly log: string;
+  readonly auditIndex: string;
+  /** Keys of the months' addresses: deleting one erases them. */
+  readonly privacy: string;
+  /** Disk space kept back for refusals. */
+  readonly reserve: string;
+  /** What detections remember between starts. */
+  readonly detection: string;
+  /** How far each sink has taken the log. */
+  readonly delivery: string;
   readonly lock: string;
   readonly socket: string;
 }
@@ -25,6 +34,11 @@ export function keepPaths(directory: string): KeepPaths {
     database: join(home, 'modelkeep.db'),
     blobs: join(home, 'blobs'),
     log: join(home, 'log'),
+    auditIndex: join(home, 'audit-index.db'),
+    privacy: join(home, 'privacy'),
+    reserve: join(home, 'log.reserve'),
+    detection: join(home, 'detection.state'),
+    delivery: join(home, 'delivery'),
     lock: join(home, 'run', 'lock'),
     socket: join(home, 'run', 'admin.sock'),
   };

@@ -3,17 +3,34 @@ import { isPermission } from '../access/catalogue.ts';
 import { type AccessControl, createAccessControl } from '../access/service.ts';
 import { createSqlStore as createAccessStore } from '../access/sql-store.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
-import { openAuditLog } from '../audit/log.ts';
+import { createHolds } from '../audit/privacy/hold.ts';
+import { createMonthFiles, PRIVACY_KEY } from '../audit/privacy/month-files.ts';
+import { createMonthPlace } from '../audit/privacy/month-place.ts';
+import { openPrivacy } from '../audit/privacy/privacy.ts';
+import { createRetention, parsePeriod } from '../audit/privacy/retention.ts';
+import type { CustodyRouteOptions } from '../audit/privacy/routes.ts';
+import { createReceipts, type Receipts } from '../audit/receipt/receipts.ts';
+import type { WitnessingStatus } from '../audit/witness/witnessing.ts';
 import type { Config } from '../config/config.ts';
+import type { Environment } from '../config/environment.ts';
+import { createSecretSource } from '../config/secret-source.ts';
 import { decryptDetached, encryptDetached } from '../crypto/age/age.ts';
+import { rewrapHeader } from '../crypto/age/detached.ts';
 import { recipientOf } from '../crypto/age/keys.ts';
-import { createRootKeyFile, readRootKeyFile } from '../crypto/root-key/root-key-file.ts';
+import { createRootKeyProvider } from '../crypto/root-key/create-provider.ts';
+import { resealKeyRing } from '../crypto/root-key/reseal.ts';
+import type { RootKeyDescription, RootKeyProvider } from '../crypto/root-key/root-key-provider.ts';
+import { createRootKeyWatch, type RootKeyWatch } from '../crypto/root-key/root-key-watch.ts';
+import type { ManagedKeyRing } from '../crypto/ring/key-ring.ts';
 import { createKeyRing, openKeyRing } from '../crypto/ring/sealed-key-ring.ts';
 import { createIdentity, type Identity } from '../identity/service.ts';
 import { createSqlStore as createIdentityStore } from '../identity/sql-store.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Secret } from '../kernel/secret.ts';
+import { createApiKeyPlace, createPasswordPlace } from '../keys/identity-places.ts';
+import { createKeyService, type KeyService } from '../keys/key-service.ts';
+import { watchRingGeneration } from '../keys/ring-generation.ts';
 import { createRegistry, type Registry } from '../models/registry.ts';
 import { createPredictor, type Predictor } from '../serving/predictor.ts';
 import { type Database, openDatabase } from '../storage/database.ts';
@@ -21,6 +38,8 @@ import { createFileBlobStore } from '../storage/file-blobs.ts';
 import { acquireFileLock } from '../storage/file-lock.ts';
 import { checkKeepDirectory, createKeepDirectory, type KeepPaths, keepPaths } from './keep-directory.ts';
 import { localCaller } from './local-caller.ts';
+import { openLog, readPublished } from './keep-log.ts';
+import { createLogWatch, type LogWatch } from './log-watch.ts';
 import { reconcile } from './reconcile.ts';
 
 /** An open keep: every room's service, closed in reverse order of opening. */
@@ -28,10 +47,19 @@ export interface Keep extends AsyncDisposable {
   readonly paths: KeepPaths;
   readonly database: Database;
   readonly audit: AuditLog;
+  /** Everything that follows the log; it begins when told to. */
+  readonly watch: LogWatch;
+  readonly receipts: Receipts;
+  readonly origin: string;
+  readonly custody: CustodyRouteOptions;
+  readonly witnesses: () => WitnessingStatus;
   readonly access: AccessControl;
   readonly identity: Identity;
   readonly registry: Registry;
+  readonly keyRing: ManagedKeyRing;
+  readonly keys: KeyService;
   readonly predictor: Predictor;
+  readonly rootKeyWatch: RootKeyWatch;
 }
 
 export interface KeepOptions {
@@ -39,6 +67,10 @@ export interface KeepOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Log;
+  /** Where secrets that the configuration refers to are looked up; absent: nowhere. */
+  readonly environment?: Environment;
+  /** Asks for the passphrase of the root key, if there is a terminal. */
+  readonly askPassphrase?: ((message: string) => Promise<Secret<string>>) | undefined;
 }
 
 export interface CreatedKeep {
@@ -46,6 +78,7 @@ export interface CreatedKeep {
   readonly setupToken: Secret<string>;
   /** age recipient of the root key. */
   readonly recipient: string;
+  readonly rootKey: RootKeyDescription;
   readonly verifierKey: string;
 }
 
@@ -56,9 +89,10 @@ const LOG_KEY = 'audit-log';
 export async function createKeep(options: KeepOptions): Promise<CreatedKeep> {
   const paths = keepPaths(options.home);
   await createKeepDirectory(paths);
-  const rootIdentity = await createRootKeyFile(paths.rootKey);
+  const provider = rootKeyProviderOf(options);
+  const { identity: rootIdentity } = await provider.initialise();
   await createKeyRing({ path: paths.keyring, rootIdentity, clock: options.clock });
-  await using keep = await openKeep(options);
+  await using keep = await openWith(options, provider);
   await keep.audit.append({
     phase: 'single',
     action: 'keep.create',
@@ -71,34 +105,101 @@ export async function createKeep(options: KeepOptions): Promise<CreatedKeep> {
     paths,
     setupToken: await keep.identity.issueSetupToken(),
     recipient: recipientOf(rootIdentity.reveal()),
+    rootKey: provider.describe(),
     verifierKey: keep.audit.vkey,
   };
 }
 
 /** Opens the keep at `home` under its lock. Whatever fails, what was opened before is closed again. */
-export async function openKeep({ home, config, clock, log }: KeepOptions): Promise<Keep> {
+export function openKeep(options: KeepOptions): Promise<Keep> {
+  return openWith(options, rootKeyProviderOf(options));
+}
+
+function rootKeyProviderOf(options: KeepOptions): RootKeyProvider {
+  const { home, config, clock, log, environment = {}, askPassphrase } = options;
+  return createRootKeyProvider(config.rootKey, {
+    home: keepPaths(home).home,
+    secrets: createSecretSource(environment),
+    credentialsDirectory: environment['CREDENTIALS_DIRECTORY'],
+    clock,
+    log,
+    ...(askPassphrase && { askPassphrase }),
+  });
+}
+
+async function openWith(
+  { home, config, clock, log, environment = {} }: KeepOptions,
+  rootKeys: RootKeyProvider,
+): Promise<Keep> {
   const paths = keepPaths(home);
   await checkKeepDirectory(paths);
   await using opening = new AsyncDisposableStack();
   opening.use(acquireFileLock(paths.lock));
 
-  const rootIdentity = await readRootKeyFile(paths.rootKey);
+  opening.defer(() => rootKeys.close());
+  const { rootKey, movedFrom } = await resealKeyRing(paths.keyring, await rootKeys.open());
+  if (movedFrom !== undefined) log.info('root_key.rotated', { from: movedFrom.id, to: rootKey.id });
+  const rootIdentity = rootKey.identity;
   const keyRing = await openKeyRing({ path: paths.keyring, rootIdentity, clock });
+  const database = opening.adopt(await openDatabase(paths.database, clock), (opened) => opened.close());
+  await watchRingGeneration({ ring: keyRing, database, log, acceptGeneration: config.keys.acceptGeneration });
+  // After the database, which records each generation, and so closed before it.
+  opening.defer(() => keyRing.close());
   await keyRing.ensure(LOG_KEY, 'sign');
   await keyRing.ensure(ARTIFACTS_KEY, 'wrap');
+  await keyRing.ensure(PRIVACY_KEY, 'wrap');
+  const monthKeys = await openPrivacy({ directory: paths.privacy, ring: keyRing, clock, log });
+  const origin = config.audit.origin ?? (await originOf(database));
+  const { log: audit, witnesses } = await openLog({
+    paths,
+    config,
+    origin,
+    key: keyRing.signingKey(LOG_KEY).key,
+    privacy: monthKeys,
+    clock,
+    log,
+  });
+  opening.adopt(audit, (opened) => opened.close());
+  await reconcile(audit, database, log);
+  if (movedFrom !== undefined) {
+    await audit.append({
+      phase: 'single',
+      action: 'root_key.rotate',
+      principal: { kind: 'system' },
+      resource: '/keys',
+      decision: 'allow',
+      reason: 'allowed',
+      detail: { from: movedFrom.id, to: rootKey.id },
+    });
+  }
 
-  const database = opening.adopt(await openDatabase(paths.database, clock), (opened) => opened.close());
-  const audit = opening.adopt(
-    await openAuditLog({
-      directory: paths.log,
-      signingKey: keyRing.signingKey(LOG_KEY).key,
-      origin: config.audit.origin ?? (await originOf(database)),
+  const holds = createHolds(database);
+  const retention = createRetention({
+    audit,
+    policy: parsePeriod(config.audit.retention) ?? 'forever',
+    holds,
+    clock,
+  });
+  const watch = opening.use(
+    await createLogWatch({
+      audit,
+      origin,
+      paths,
+      config,
+      keyRing,
+      secrets: createSecretSource(environment),
+      retention,
       clock,
       log,
     }),
-    (opened) => opened.close(),
   );
-  await reconcile(audit, database, log);
+  const privacy = {
+    months: () => monthKeys.months(),
+    async erase(month: string) {
+      await monthKeys.erase(month);
+      await watch.forget(month);
+    },
+  };
 
   const access = await createAccessControl({
     store: createAccessStore(database),
@@ -116,6 +217,7 @@ export async function openKeep({ home, config, clock, log }: KeepOptions): Promi
       onSubjectRemoved: (id) => access.removeSubject(id),
       assertRemovable: (id) => access.assertRemovable(id),
       isPermission,
+      detection: { tags: watch.tags, judge: (visitor) => watch.responses.verdict(visitor) },
       contextWords: [hostname()],
     }),
     (opened) => opened.close(),
@@ -124,9 +226,26 @@ export async function openKeep({ home, config, clock, log }: KeepOptions): Promi
     database,
     blobs: createFileBlobStore(paths.blobs),
     keyRing,
-    cipher: { encrypt: encryptDetached, decrypt: decryptDetached },
+    cipher: { encrypt: encryptDetached, decrypt: decryptDetached, rewrap: rewrapHeader },
     clock,
+    log,
   });
+  const keys = opening.adopt(
+    await createKeyService({
+      ring: keyRing,
+      places: [
+        registry.artifactHeaders,
+        createApiKeyPlace(database, clock),
+        createPasswordPlace(database),
+        createMonthPlace(createMonthFiles(paths.privacy, keyRing), keyRing),
+      ],
+      database,
+      clock,
+      log,
+      audit,
+    }),
+    (opened) => opened.close(),
+  );
   const predictor = opening.adopt(
     createPredictor({ models: registry, clock, log, limits: config.serving }),
     (opened) => opened.close(),
@@ -137,10 +256,22 @@ export async function openKeep({ home, config, clock, log }: KeepOptions): Promi
     paths,
     database,
     audit,
+    watch,
+    receipts: createReceipts({
+      directory: paths.log,
+      seal: () => audit.checkpoint(),
+      published: () => readPublished(paths.log),
+    }),
+    origin,
+    custody: { privacy, retention, holds, clock },
+    witnesses,
     access,
     identity,
     registry,
+    keyRing,
+    keys,
     predictor,
+    rootKeyWatch: createRootKeyWatch({ provider: rootKeys, clock, log }),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

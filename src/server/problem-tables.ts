@@ -1,10 +1,19 @@
 import { accessProblems } from '../access/problems.ts';
+import { detectionProblems } from '../audit/detect/problems.ts';
+import { privacyProblems } from '../audit/privacy/problems.ts';
 import { auditProblems } from '../audit/problems.ts';
+import { receiptProblems } from '../audit/receipt/problems.ts';
+import { witnessProblems } from '../audit/witness/problems.ts';
 import { configProblems } from '../config/problems.ts';
+import { engineProblems } from '../crypto/engine/problems.ts';
 import { cryptoProblems } from '../crypto/problems.ts';
+import { ringProblems } from '../crypto/ring/problems.ts';
+import { valueProblems } from '../crypto/values/problems.ts';
 import { httpProblems } from '../http/problems.ts';
 import { identityProblems } from '../identity/problems.ts';
 import type { ProblemDefinition } from '../kernel/problem.ts';
+import { encryptionProblems } from '../keys/encryption-problems.ts';
+import { keysProblems } from '../keys/problems.ts';
 import { modelsProblems } from '../models/problems.ts';
 import { servingProblems } from '../serving/problems.ts';
 import { storageProblems } from '../storage/problems.ts';
@@ -14,11 +23,20 @@ import { keepProblems } from './problems.ts';
 export const PROBLEMS: readonly ProblemDefinition[] = [
   accessProblems,
   auditProblems,
+  detectionProblems,
+  privacyProblems,
+  receiptProblems,
+  witnessProblems,
   configProblems,
   cryptoProblems,
+  engineProblems,
+  ringProblems,
+  valueProblems,
   httpProblems,
   identityProblems,
   keepProblems,
+  keysProblems,
+  encryptionProblems,
   modelsProblems,
   servingProblems,
   storageProblems,

@@ -18,6 +18,7 @@ import {
 } from './oip.ts';
 import {
   answerPrediction,
+  type Marking,
   modelPath,
   NAME,
   resolveVersion,
@@ -36,7 +37,8 @@ export function createOipRoutes({
   predictor,
   isReady,
   release,
-}: ServingRouteOptions): readonly Route<Permission>[] {
+  ...marking
+}: ServingRouteOptions & Marking): readonly Route<Permission>[] {
   async function infer(call: Call): Promise<Reply> {
     const version = resolveVersion(models, referenceOf(call.params));
     if (call.headers['inference-header-content-length'] !== undefined) {
@@ -45,7 +47,7 @@ export function createOipRoutes({
       );
     }
     const bytes = await readAll(call.stream);
-    return answerPrediction(call, { version, bytes }, async () => {
+    return answerPrediction({ ...marking, call }, { version, bytes }, async () => {
       const request = readRequest(bytes);
       const inputs = parseInfer(version.signature, request);
       const names = selectOutputs(version.signature, request);
@@ -60,14 +62,16 @@ export function createOipRoutes({
     ...common,
     method: 'GET',
     audit: 'model.read',
-    guard: { permission: 'model.read', scope },
+    guard: { authenticated: 'takes model.invoke or model.read: the handler asks for one of them' },
   } as const;
   const metadata = {
     ...read,
     summary: 'Inputs and outputs of a model',
     response: modelMetadata,
     problems: [servingProblems.unknown_model],
-    handle({ params }: Call): Reply {
+    handle(call: Call): Reply {
+      requireSight(call);
+      const { params } = call;
       return { body: describeModel(params['model'] as string, resolveVersion(models, referenceOf(params))) };
     },
   };
@@ -76,7 +80,9 @@ export function createOipRoutes({
     summary: 'Whether a model can be asked; starts nothing',
     response: z.object({ name: z.string(), ready: z.boolean() }),
     problems: [servingProblems.unknown_model],
-    handle({ params }: Call): Reply {
+    handle(call: Call): Reply {
+      requireSight(call);
+      const { params } = call;
       const available = predictor.isAvailable(resolveVersion(models, referenceOf(params)));
       return { status: available ? 200 : 400, body: { name: params['model'], ready: available } };
     },
@@ -140,6 +146,20 @@ const scope: ScopeOf = ({ params }) => {
   const reference = referenceOf(params);
   return reference ? modelPath(reference) : '/';
 };
+
+/**
+ * Clients of the protocol ask what a model takes before they send it, so whoever may invoke it may ask; the registry's
+ * own page of the model, with its history, stays with `model.read`. Throws `access.denied`.
+ */
+function requireSight(call: Call): void {
+  const resource = scope(call);
+  call.note({ resource });
+  try {
+    call.require('model.invoke', resource);
+  } catch {
+    call.require('model.read', resource);
+  }
+}
 
 /** `score` is the model of the project default, `fraud.score` that of the project fraud. The version may be an alias. */
 function referenceOf({

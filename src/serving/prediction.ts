@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import type { Commit, Commitment } from '../audit/privacy/commitment.ts';
 import type { ServableModels } from '../models/artifacts.ts';
 import type { Version, VersionReference } from '../models/version.ts';
 import type { Predictor } from './predictor.ts';
@@ -9,6 +9,8 @@ export interface ServingRouteOptions {
   readonly predictor: Predictor;
   /** What `POST /predict` serves. */
   readonly defaultModel: VersionReference | undefined;
+  /** Marks an input in its entry, so that detections can tell different inputs; without it they count predictions alone. */
+  readonly tagInput?: (bytes: Uint8Array) => string;
   /** Whether the whole server is ready for work. */
   readonly isReady: () => boolean;
   /** The version of Modelkeep. */
@@ -30,20 +32,26 @@ export function resolveVersion(models: ServableModels, reference: VersionReferen
   return version;
 }
 
-/** Notes the facts of the attempt before it can fail, and then the digest of the answer that is sent, byte for byte. */
+/** Notes the facts of the attempt before it can fail, and then a commitment to the answer that is sent, byte for byte. */
 export async function answerPrediction(
-  call: Noting,
+  { commit, tagInput, call }: Marking & { readonly call: Noting },
   { version, bytes }: { readonly version: Version; readonly bytes: Uint8Array },
   predict: () => Promise<string>,
 ): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly body: string }> {
   call.note({
     resource: `${modelPath(version)}/versions/${version.number}`,
     model: { version: String(version.number), digest: version.digest },
-    input: hash('sha256', bytes),
+    input: commit(bytes),
+    ...(tagInput && { detail: { inputTag: tagInput(bytes) } }),
   });
   const body = await predict();
-  call.note({ output: hash('sha256', body) });
+  call.note({ output: commit(body) });
   return { headers: { 'content-type': 'application/json' }, body };
+}
+
+/** How inputs and outputs are marked in entries. */
+export interface Marking extends Pick<ServingRouteOptions, 'tagInput'> {
+  readonly commit: Commit;
 }
 
 /** What a prediction needs of the call that asks for it. */
@@ -51,7 +59,8 @@ interface Noting {
   note(facts: {
     readonly resource?: string;
     readonly model?: { readonly version: string; readonly digest: string };
-    readonly input?: string;
-    readonly output?: string;
+    readonly detail?: Readonly<Record<string, string>>;
+    readonly input?: Commitment;
+    readonly output?: Commitment;
   }): void;
 }

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import type { Permission } from '../access/catalogue.ts';
+import { createCommit } from '../audit/privacy/commitment.ts';
 import type { Call, Reply, Route } from '../http/route.ts';
 import type { VersionReference } from '../models/version.ts';
 import { createOipRoutes } from './oip-routes.ts';
 import { formatPlain, parsePlain } from './plain.ts';
 import {
   answerPrediction,
+  type Marking,
   modelPath,
   NAME,
   resolveVersion,
@@ -30,10 +32,12 @@ const plainQuery = z.strictObject({
 /** Routes that predict and tell about models: the plain protocol and the Open Inference Protocol. */
 export function createServingRoutes(options: ServingRouteOptions): readonly Route<Permission>[] {
   const { models, predictor, defaultModel } = options;
+  const { tagInput } = options;
+  const marking: Marking = { commit: createCommit(), ...(tagInput && { tagInput }) };
 
   async function predictPlain(call: Call, reference: VersionReference): Promise<Reply> {
     const version = resolveVersion(models, reference);
-    return answerPrediction(call, { version, bytes: call.bytes }, async () => {
+    return answerPrediction({ ...marking, call }, { version, bytes: call.bytes }, async () => {
       const request = parsePlain(version.signature, call.body, predictor.limits);
       const rows = await predictor.predictRows(version, request.rows, call.signal);
       return formatPlain(version.signature, rows, request);
@@ -70,7 +74,7 @@ export function createServingRoutes(options: ServingRouteOptions): readonly Rout
       problems: runProblems,
       handle: (call) => predictPlain(call, { ...pathReference(call.params), ...selected(call.query) }),
     },
-    ...createOipRoutes(options),
+    ...createOipRoutes({ ...options, ...marking }),
   ];
 }
 

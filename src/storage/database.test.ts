@@ -3,9 +3,11 @@ import { mkdtemp, open, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { sql } from 'kysely';
 import { isProblem } from '../kernel/problem.ts';
 import { openDatabase } from './database.ts';
 import { acquireFileLock } from './file-lock.ts';
+import { MIGRATIONS } from './migrations.ts';
 import { storageProblems } from './problems.ts';
 
 const project = { id: 'prj_1', name: 'fraud', created_at: 1 };
@@ -61,6 +63,27 @@ describe('the database', () => {
     assert.deepEqual(await readFile(path), before);
   });
 
+  it('says that it cannot be written when it is full, and can be when there is space again', async () => {
+    const database = await openDatabase(await temporaryPath('modelkeep.db'));
+    const fill = (size: number): Promise<unknown> =>
+      database.write((transaction) =>
+        transaction
+          .insertInto('settings')
+          .values({ name: `of ${size}`, value: 'x'.repeat(size) })
+          .execute(),
+      );
+    const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(database.query);
+    const pages = (rows[0]?.page_count ?? 0) + 5;
+    await sql`pragma max_page_count = ${sql.lit(pages)}`.execute(database.query);
+    await assert.rejects(fill(200_000), (error) => isProblem(error, storageProblems.not_writable));
+    await fill(10);
+    await sql`pragma max_page_count = 1000000`.execute(database.query);
+    await fill(200_000);
+    const { length } = await database.query.selectFrom('settings').selectAll().execute();
+    await database.close();
+    assert.equal(length, 2);
+  });
+
   it('refuses a database with damaged pages', async () => {
     const path = await temporaryPath('modelkeep.db');
     const database = await openDatabase(path);
@@ -75,6 +98,24 @@ describe('the database', () => {
       await file.write(Buffer.alloc(2000, 0xff), 0, 2000, page * 4096);
     await file.close();
     await assert.rejects(openDatabase(path), (error) => isProblem(error, storageProblems.database_corrupt));
+  });
+
+  it('takes over the rows of an older version: an artifact was sealed when its version was made', async () => {
+    const path = await temporaryPath('modelkeep.db');
+    const { DatabaseSync } = await import('node:sqlite');
+    const raw = new DatabaseSync(path);
+    raw.exec(`create table migrations (name text primary key, applied_at integer not null) strict;
+      insert into migrations values ('0001-keep', 0);
+      ${MIGRATIONS[0]?.sql ?? ''}
+      insert into projects values ('prj_1', 'p', 1);
+      insert into models values ('mdl_1', 'p', 'm', '', 'usr_1', 1);
+      insert into versions values
+        ('ver_1', 'mdl_1', 1, 'onnx', 'd', 1, 'b', 1, x'00', 'artifacts', 1, '{}', '[]', 'usr_1', 1234);`);
+    raw.close();
+    const database = await openDatabase(path);
+    const row = await database.query.selectFrom('versions').select('sealed_at').executeTakeFirst();
+    await database.close();
+    assert.deepEqual(row, { sealed_at: 1234 });
   });
 
   it('refuses a database from a newer version', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -26,12 +27,37 @@ async function readAll(store: BlobStore, name: string): Promise<string> {
 
 describe('file blobs', () => {
   it('names a blob by the SHA-256 of its bytes and reads it back', async () => {
-    const { store } = await temporaryStore();
+    const { root, store } = await temporaryStore();
     const stored = await store.put(chunksOf('cipher', 'text'));
     assert.equal(stored.name, createHash('sha256').update('ciphertext').digest('hex'));
     assert.equal(stored.bytes, 10);
     assert.equal(await readAll(store, stored.name), 'ciphertext');
-    assert.deepEqual(await Array.fromAsync(store.list()), [stored.name]);
+    const [listed, ...others] = await Array.fromAsync(store.list());
+    assert.deepEqual(others, []);
+    const { mtimeMs } = await stat(join(root, stored.name.slice(0, 2), stored.name));
+    assert.deepEqual(listed, { ...stored, modifiedAt: Math.floor(mtimeMs) });
+  });
+
+  it('tells the name before the blob lies under it', async () => {
+    const { root, store } = await temporaryStore();
+    const told: unknown[] = [];
+    const { name } = await store.put(chunksOf('ciphertext'), (own) => {
+      told.push(
+        own,
+        readdirSync(root).filter((entry) => !entry.startsWith('.')),
+      );
+    });
+    assert.deepEqual(told, [name, []]);
+  });
+
+  it('removes what an interrupted put left, and no blob', async () => {
+    const { root, store } = await temporaryStore();
+    await store.removeUnfinished();
+    const { name } = await store.put(chunksOf('ciphertext'));
+    await writeFile(join(root, '.incoming-00ff'), 'half');
+    await store.removeUnfinished();
+    assert.deepEqual(await readdir(root), [name.slice(0, 2)]);
+    assert.equal(await readAll(store, name), 'ciphertext');
   });
 
   it('leaves nothing behind when the source fails', async () => {

@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { access, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobStore, StoredBlob } from './blobs.ts';
 import { storageProblems } from './problems.ts';
 
 const NAME = /^[0-9a-f]{64}$/;
+const UNFINISHED = '.incoming-';
 
 /** Blobs as files `ab/abcd…` below `root`: written to a temporary file, fsynced, renamed, directory fsynced. */
 export function createFileBlobStore(root: string): BlobStore {
@@ -14,9 +15,9 @@ export function createFileBlobStore(root: string): BlobStore {
     return join(root, name.slice(0, 2), name);
   };
   return {
-    async put(source): Promise<StoredBlob> {
+    async put(source, onName): Promise<StoredBlob> {
       await mkdir(root, { recursive: true, mode: 0o700 });
-      const temporary = join(root, `.incoming-${randomBytes(8).toString('hex')}`);
+      const temporary = join(root, `${UNFINISHED}${randomBytes(8).toString('hex')}`);
       const hash = createHash('sha256');
       let bytes = 0;
       try {
@@ -32,6 +33,7 @@ export function createFileBlobStore(root: string): BlobStore {
           await file.close();
         }
         const name = hash.digest('hex');
+        onName?.(name);
         const directory = join(root, name.slice(0, 2));
         await mkdir(directory, { recursive: true, mode: 0o700 });
         await rename(temporary, pathOf(name));
@@ -46,7 +48,7 @@ export function createFileBlobStore(root: string): BlobStore {
     async *read(name) {
       const hash = createHash('sha256');
       try {
-        for await (const chunk of createReadStream(pathOf(name), { highWaterMark: 1 << 20 })) {
+        for await (const chunk of createReadStream(pathOf(name), { highWaterMark: 1 << 18 })) {
           hash.update(chunk as Buffer);
           yield chunk as Buffer;
         }
@@ -70,12 +72,28 @@ export function createFileBlobStore(root: string): BlobStore {
       });
     },
     async *list() {
-      for (const directory of await readdir(root).catch(() => [])) {
+      for (const directory of await entriesOf(root)) {
         if (!/^[0-9a-f]{2}$/.test(directory)) continue;
-        for (const name of await readdir(join(root, directory))) if (NAME.test(name)) yield name;
+        for (const name of await entriesOf(join(root, directory))) {
+          const facts = NAME.test(name) ? await stat(pathOf(name)).catch(absent) : undefined;
+          if (facts !== undefined) yield { name, bytes: facts.size, modifiedAt: Math.floor(facts.mtimeMs) };
+        }
+      }
+    },
+    async removeUnfinished() {
+      for (const name of await entriesOf(root)) {
+        if (name.startsWith(UNFINISHED)) await unlink(join(root, name));
       }
     },
   };
+}
+
+async function entriesOf(directory: string): Promise<string[]> {
+  return (await readdir(directory).catch(absent)) ?? [];
+}
+
+function absent(error: unknown): undefined {
+  if (codeOf(error) !== 'ENOENT') throw error;
 }
 
 async function syncDirectory(path: string): Promise<void> {
@@ -87,7 +105,7 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO']);
+const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'EIO']);
 
 function explain(error: unknown): unknown {
   return UNWRITABLE.has(codeOf(error) ?? '')

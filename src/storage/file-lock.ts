@@ -15,7 +15,12 @@ export function acquireFileLock(path: string): FileLock {
     database.exec('pragma busy_timeout = 0; begin exclusive');
   } catch (error) {
     database.close();
-    throw storageProblems.keep_locked('another modelkeep process is using this keep', { cause: error });
+    const busy =
+      error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_BUSY;
+    if (busy) {
+      throw storageProblems.keep_locked('another modelkeep process is using this keep', { cause: error });
+    }
+    throw storageProblems.not_writable('the lock of the keep cannot be written', { cause: error });
   }
   let held = true;
   const release = (): void => {
@@ -25,3 +30,5 @@ export function acquireFileLock(path: string): FileLock {
   };
   return { release, [Symbol.dispose]: release };
 }
+
+const SQLITE_BUSY = 5;

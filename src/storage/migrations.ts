@@ -70,4 +70,11 @@ create table settings (name text primary key, value text not null) strict;
 create table effects (entry_id text primary key, committed_at integer not null) strict;
 `,
   },
+  {
+    name: '0002-artifact-sealed-at',
+    sql: `
+alter table versions add column sealed_at integer not null default 0;
+update versions set sealed_at = created_at;
+`,
+  },
 ];

@@ -88,6 +88,8 @@ export interface Schema {
     /** Ring key and version that the header is wrapped to. */
     key_name: string;
     key_version: number;
+    /** When the payload was last encrypted under a new file key. */
+    sealed_at: number;
     /** JSON: names, types and shapes of inputs and outputs, operator domains. */
     signature: string;
     /** JSON: what the inspection found. */

@@ -48,9 +48,15 @@ export async function startServer(home: string, flags: readonly string[] = []): 
 /** Runs `modelkeep` with `args`; resolves with what it printed and its exit code. */
 export async function runCli(
   args: readonly string[],
-  options: { readonly input?: string; readonly environment?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly input?: string;
+    readonly environment?: Readonly<Record<string, string>>;
+    /** Words in front of the command, such as `prlimit` and its limits. */
+    readonly under?: readonly string[];
+  } = {},
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const [program = '', ...words] = [...(options.under ?? []), process.execPath, MAIN, ...args];
+  const child = spawn(program, words, {
     env: { PATH: process.env['PATH'] ?? '', ...options.environment },
   });
   let stdout = '';

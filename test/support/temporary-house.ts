@@ -23,7 +23,13 @@ export async function openTemporaryHouse(
 ): Promise<TemporaryHouse> {
   const home = join(await mkdtemp(join(tmpdir(), 'modelkeep-house-')), 'keep');
   const readFile = (): undefined => undefined;
-  const config = loadConfig({ flags, env: {}, homeDirectory: home, readFile });
+  // Without the reserve: many keeps are made, and each would fill 64 MiB.
+  const config = loadConfig({
+    flags: { 'audit.reserveBytes': '0', ...flags },
+    env: {},
+    homeDirectory: home,
+    readFile,
+  });
   const common = { home, config, clock: systemClock, log: silentLog };
   await createKeep(common);
   const house = await openHouse({ ...common, environment: {}, readFile });

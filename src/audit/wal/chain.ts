@@ -6,8 +6,13 @@ export interface ChainEnd {
   readonly first?: number;
   /** Index after the last good record. */
   readonly next: number;
-  /** The last segment, which is never removed, with the length of its good part and what lies behind that. */
-  readonly live?: { readonly segment: Segment; readonly bytes: number; readonly torn: number };
+  /** The last segment, which is never removed: the length of its good part, and what lies behind, see `SegmentEnd`. */
+  readonly live?: {
+    readonly segment: Segment;
+    readonly bytes: number;
+    readonly rest: number;
+    readonly torn: number;
+  };
   readonly fault?: ChainFault;
 }
 
@@ -45,7 +50,7 @@ export function* readChain(
       const message = `entry ${next} is damaged at byte ${end.offset} of ${file}`;
       return { first, next, fault: { index: next, file, message } };
     }
-    if (isLive) return { first, next, live: { segment, bytes: end.offset, torn: end.rest } };
+    if (isLive) return { first, next, live: { segment, bytes: end.offset, rest: end.rest, torn: end.torn } };
   }
   return { first, next };
 }

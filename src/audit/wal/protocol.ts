@@ -1,14 +1,9 @@
 import type { Committer } from './committer.ts';
+import { CLOSE, COUNT, GROUP, type Handover, IDLE, LENGTH, TURN } from './handover.ts';
 
-/** What the writer's thread is told, and what it answers; both may cross a thread. */
-export type WriterRequest =
-  | { readonly kind: 'commit'; readonly texts: readonly string[] }
-  | { readonly kind: 'check' }
-  | { readonly kind: 'close' };
-
+/** What the writer's thread says by message; that a group is durable it says in the memory that both share. */
 export type WriterAnswer =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'committed'; readonly leaves: Uint8Array }
   /** Final: nothing is committed after it. */
   | { readonly kind: 'failed'; readonly reason: string };
 
@@ -18,33 +13,62 @@ export interface WriterData {
   readonly segmentBytes: number;
   /** How often the live segment is looked for when nothing is written, milliseconds. */
   readonly checkMs: number;
+  /** That of the `Handover`. */
+  readonly memory: SharedArrayBuffer;
 }
 
-/** Answers requests with a committer. Each commit gets one answer, in order. */
-export function serveCommits(
+/** The writer's side of the handover. Each call returns false when there is nothing more to serve. */
+export interface WriterTurns {
+  open(): boolean;
+  /** Does what has been handed over, if anything. */
+  serve(): boolean;
+  check(): boolean;
+}
+
+/** Serves a handover with a committer. */
+export function createWriterTurns(
+  { control, records, leaves }: Handover,
   open: () => Committer,
   answer: (answer: WriterAnswer) => void,
-): (request: WriterRequest) => void {
+): WriterTurns {
   let committer: Committer | undefined;
-  attempt(() => {
-    committer = open();
-    answer({ kind: 'ready' });
-  });
-  return (request) => {
-    if (committer === undefined) return;
-    const opened = committer;
-    if (request.kind === 'commit')
-      attempt(() => answer({ kind: 'committed', leaves: opened.commit(request.texts) }));
-    else if (request.kind === 'check') attempt(() => opened.check());
-    else attempt(() => opened.close());
+  return {
+    open: () =>
+      attempt(() => {
+        committer = open();
+        answer({ kind: 'ready' });
+        return true;
+      }),
+    serve: () =>
+      attempt(() => {
+        const turn = Atomics.load(control, TURN);
+        if (committer === undefined) return false;
+        if (turn === CLOSE) {
+          committer.close();
+          return false;
+        }
+        if (turn !== GROUP) return true;
+        committer.commit(records.subarray(0, control[LENGTH]), control[COUNT] as number, leaves);
+        // Unless it says CLOSE by now.
+        Atomics.compareExchange(control, TURN, GROUP, IDLE);
+        Atomics.notify(control, TURN);
+        committer.prepare();
+        return true;
+      }),
+    check: () =>
+      attempt(() => {
+        committer?.check();
+        return committer !== undefined;
+      }),
   };
 
-  function attempt(work: () => void): void {
+  function attempt(work: () => boolean): boolean {
     try {
-      work();
+      return work();
     } catch (error) {
       committer = undefined;
       answer({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) });
+      return false;
     }
   }
 }

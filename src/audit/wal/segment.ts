@@ -1,15 +1,13 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { ENTRY_BYTES_MAX } from '../serialise.ts';
+import { RECORD_BYTES_MAX, RECORD_OVERHEAD, recordAt } from './record.ts';
+import { classifyTail, lengthWithoutZeros, type TailKind } from './tail.ts';
 
 /**
  * The write-ahead log: files `wal/<index of the first entry>.seg`, each a row of records
- * `length (2, big endian) | entry | CRC-32 of length and entry (4, big endian)`.
+ * `length (2, big endian) | entry | CRC-32 of length and entry (4, big endian)`, and zeros up to where room was made.
  */
 
-export const RECORD_OVERHEAD = 6;
-const RECORD_BYTES_MAX = ENTRY_BYTES_MAX + RECORD_OVERHEAD;
 const CHUNK_BYTES = 1 << 20;
 
 export interface Segment {
@@ -49,13 +47,14 @@ export interface SegmentRecord {
 
 /** How a segment ends. `torn`: a write that never finished, which nobody was told had. `damaged`: anything else. */
 export interface SegmentEnd {
-  readonly kind: 'clean' | 'torn' | 'damaged';
+  readonly kind: TailKind;
   /** Index after the last good record. */
   readonly next: number;
   /** Byte after the last good record. */
   readonly offset: number;
-  /** Bytes behind it. */
+  /** Bytes behind it; and how many of them there are up to the last that is not zero. */
   readonly rest: number;
+  readonly torn: number;
 }
 
 /** Reads records from `from` on, at most 1 MiB at a time, and returns how it ended. */
@@ -85,12 +84,26 @@ export function* readSegment(
       yield { index, end: offset, entry: record };
       index++;
     }
-    const rest = buffer.subarray(begin, end);
-    if (rest.length === 0) return { kind: 'clean', next: index, offset, rest: 0 };
-    return { kind: isTorn(rest) ? 'torn' : 'damaged', next: index, offset, rest: rest.length };
+    return { next: index, ...endAt(fd, buffer, offset) };
   } finally {
     closeSync(fd);
   }
+}
+
+function endAt(fd: number, buffer: Buffer, offset: number): Omit<SegmentEnd, 'next'> {
+  let rest = fill(fd, buffer, 0, offset);
+  let { kind, bytes: torn } = classifyTail(buffer.subarray(0, rest), offset);
+  while (rest > 0 && rest % buffer.length === 0) {
+    const more = fill(fd, buffer, 0, offset + rest);
+    const bytes = lengthWithoutZeros(buffer.subarray(0, more));
+    if (bytes > 0) {
+      kind = 'damaged';
+      torn = rest + bytes;
+    }
+    if (more === 0) break;
+    rest += more;
+  }
+  return { kind, offset, rest, torn };
 }
 
 function fill(fd: number, buffer: Buffer, at: number, position: number): number {
@@ -102,39 +115,3 @@ function fill(fd: number, buffer: Buffer, at: number, position: number): number 
     if (at + filled === buffer.length) return filled;
   }
 }
-
-/** The entry of a whole record at `begin` with a good checksum. */
-function recordAt(buffer: Buffer, begin: number, end: number, length?: number): Buffer | undefined {
-  if (begin + RECORD_OVERHEAD >= end) return undefined;
-  const size = length ?? buffer.readUInt16BE(begin);
-  const check = begin + 2 + size;
-  if (size === 0 || check + 4 > end) return undefined;
-  let sum = 0;
-  if (length === undefined) sum = crc32(buffer.subarray(begin, check));
-  else {
-    const prefix = Buffer.alloc(2);
-    prefix.writeUInt16BE(size);
-    sum = crc32(buffer.subarray(begin + 2, check), crc32(prefix));
-  }
-  return sum === buffer.readUInt32BE(check) ? buffer.subarray(begin + 2, check) : undefined;
-}
-
-/**
- * Tells an unfinished last write from damage. A write that was cut leaves a prefix of records, or, after a power
- * failure, zeros where data should be. Behind damage stand whole records, or a whole record is there but for a bad
- * byte.
- */
-function isTorn(rest: Buffer): boolean {
-  for (let at = rest.indexOf(MARK, 3); at !== -1; at = rest.indexOf(MARK, at + 1)) {
-    if (recordAt(rest, at - 2, rest.length) !== undefined) return false;
-  }
-  if (rest.length >= 8 && rest.subarray(-8).every((byte) => byte === 0)) return true;
-  if (rest.length <= RECORD_OVERHEAD) return true;
-  const length = rest.readUInt16BE(0);
-  if (length + RECORD_OVERHEAD <= rest.length) return false;
-  const actual = rest.length - RECORD_OVERHEAD;
-  return actual > ENTRY_BYTES_MAX || recordAt(rest, 0, rest.length, actual) === undefined;
-}
-
-/** How every entry begins; it cannot stand inside one, where quotes are escaped. */
-const MARK = Buffer.from('{"v":1,"id":"');

@@ -8,9 +8,10 @@ import { createManualClock } from '../../kernel/clock.ts';
 import { isProblem } from '../../kernel/problem.ts';
 import { auditProblems } from '../problems.ts';
 import { leafHash } from '../tree.ts';
-import { createCommitter } from './committer.ts';
+import { type Committer, createCommitter } from './committer.ts';
 import { diskFiles, type WalFiles } from './files.ts';
-import { serveCommits, type WriterRequest } from './protocol.ts';
+import { COUNT, createHandover, GROUP, type Handover, layOut, TURN } from './handover.ts';
+import { createWriterTurns, type WriterTurns } from './protocol.ts';
 import { segmentAt } from './segment.ts';
 import { openWriter, type Writer, type WriterThread } from './writer.ts';
 
@@ -23,30 +24,36 @@ beforeEach(() => {
   mkdirSync(join(directory, 'wal'), { recursive: true });
 });
 
-/** The writer's thread on this thread: a request is answered when `run` is called. */
-function createThread(
-  files: WalFiles,
-  segmentBytes = 1 << 20,
-): WriterThread & { run(): void; groups: number[] } {
+interface TestThread extends WriterThread {
+  readonly handover: Handover;
+  run(): void;
+  readonly groups: number[];
+}
+
+/** The writer's thread on this thread: what is handed over is done when `run` is called. */
+function createThread(files: WalFiles, segmentBytes = 1 << 20): TestThread {
   const emitter = new EventEmitter();
-  const requests: WriterRequest[] = [];
+  const handover = createHandover();
   const groups: number[] = [];
-  let serve: ((request: WriterRequest) => void) | undefined;
+  let turns: WriterTurns | undefined;
+  let goesOn = false;
   queueMicrotask(() => {
-    serve = serveCommits(
+    turns = createWriterTurns(
+      handover,
       () => createCommitter({ directory, first: 0, files, segmentBytes }),
       (answer) => emitter.emit('message', answer),
     );
+    goesOn = turns.open();
   });
   return {
+    handover,
     groups,
     run() {
-      for (const request of requests.splice(0)) {
-        if (request.kind === 'commit') groups.push(request.texts.length);
-        serve?.(request);
-      }
+      if (!goesOn) return;
+      if (handover.control[TURN] === GROUP) groups.push(handover.control[COUNT] ?? 0);
+      goesOn = turns?.serve() ?? false;
+      if (!goesOn) emitter.emit('exit');
     },
-    postMessage: (request) => requests.push(request),
     on: (event: string, listener: (...values: never[]) => void) =>
       emitter.on(event, listener as (value: unknown) => void),
     ref: () => {},
@@ -55,12 +62,13 @@ function createThread(
 }
 
 const open = async (
-  thread: WriterThread,
+  thread: TestThread,
   { clock = createManualClock(), queueMax = 100 } = {},
 ): Promise<Writer & { failures: string[] }> => {
   const failures: string[] = [];
   const writer = await openWriter({
     thread,
+    handover: thread.handover,
     first: 0,
     clock,
     queueMax,
@@ -124,6 +132,10 @@ describe('the writer', () => {
       await written;
     }
     for (const first of [0, 1, 2]) assert.equal(readFileSync(segmentAt(directory, first).path).length, 16);
+    const closed = writer.close();
+    thread.run();
+    await closed;
+    assert.equal(readFileSync(segmentAt(directory, 3).path).length, 0);
   });
 
   const faults: readonly (readonly [string, Partial<WalFiles>, RegExp])[] = [
@@ -144,10 +156,11 @@ describe('the writer', () => {
         open: files.open,
         syncDirectory: files.syncDirectory,
         close: files.close,
-        size: files.size,
-        write: (fd, bytes) => (broken ? (fault.write ?? files.write) : files.write)(fd, bytes),
+        stat: files.stat,
+        truncate: files.truncate,
+        write: (fd, bytes, at) => (broken ? (fault.write ?? files.write) : files.write)(fd, bytes, at),
         sync: (fd) => (broken ? (fault.sync ?? files.sync) : files.sync)(fd),
-        isAt: (fd, path) => (broken ? (fault.isAt ?? files.isAt) : files.isAt)(fd, path),
+        isAt: (file, path) => (broken ? (fault.isAt ?? files.isAt) : files.isAt)(file, path),
       });
       const writer = await open(thread);
       const good = writer.append('good');
@@ -176,7 +189,7 @@ describe('the writer', () => {
 
   it('does not open over a segment that already holds entries', async () => {
     const committer = createCommitter({ directory, first: 0, files: diskFiles, segmentBytes: 100 });
-    committer.commit(['x']);
+    commit(committer, ['x']);
     await assert.rejects(open(createThread(diskFiles)), unavailable);
   });
 
@@ -225,36 +238,39 @@ describe('the writer', () => {
   });
 });
 
+function commit(committer: Committer, texts: readonly string[]): void {
+  const { records, leaves } = createHandover();
+  const { count, length } = layOut(
+    { records },
+    texts.map((text) => ({ text })),
+  );
+  assert.equal(count, texts.length);
+  committer.commit(records.subarray(0, length), count, leaves);
+}
+
 describe('the committer', () => {
   const committerHere = (): ReturnType<typeof createCommitter> =>
     createCommitter({ directory, first: 0, files: diskFiles, segmentBytes: 1 << 20 });
 
   it('notices that the live segment was removed or renamed, before it says that an entry is durable', () => {
     const removed = committerHere();
-    removed.commit(['a']);
+    commit(removed, ['a']);
     const { path } = segmentAt(directory, 0);
     unlinkSync(path);
     assert.throws(() => removed.check(), /removed, replaced or renamed/);
-    assert.throws(() => removed.commit(['b']), /an earlier write/);
+    assert.throws(() => commit(removed, ['b']), /an earlier write/);
     removed.close();
 
     const renamed = committerHere();
     renameSync(path, `${path}.old`);
-    assert.throws(() => renamed.commit(['a']), /removed, replaced or renamed/);
+    assert.throws(() => commit(renamed, ['a']), /removed, replaced or renamed/);
     assert.equal(existsSync(path), false);
     renamed.close();
   });
 
   it('notices a full device, where the system has one', () => {
-    const full = { ...diskFiles, open: () => diskFiles.open('/dev/full'), isAt: () => true, size: () => 0 };
-    const committer = createCommitter({
-      directory,
-      first: 0,
-      files: { ...full, sync: () => {}, syncDirectory: () => {} },
-      segmentBytes: 1 << 20,
-    });
-    assert.throws(() => committer.commit(['a']), /ENOSPC/);
-    committer.close();
+    const files = { ...diskFiles, open: () => diskFiles.open('/dev/full') };
+    assert.throws(() => createCommitter({ directory, first: 0, files, segmentBytes: 1 << 20 }), /ENOSPC/);
   });
 });
 

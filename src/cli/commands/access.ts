@@ -2,12 +2,18 @@ import type { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
 import { EXIT } from '../failure.ts';
-import { itemsOf } from '../resources.ts';
+import { listAll } from '../pages.ts';
 import { printable } from '../table.ts';
 
 interface Decision {
   readonly allowed: boolean;
   readonly reason: string;
+}
+
+interface Holder {
+  readonly id: string;
+  readonly kind: string;
+  readonly name: string;
 }
 
 interface Explanation extends Decision {
@@ -50,12 +56,12 @@ ${example('modelkeep --server https://keep.example.com can-i model.invoke /proje
     .description('list the principals that may')
     .action(async (permission: string, scope: string) => {
       const query = { permission, scope };
-      const answer = await withKeep((keep) =>
-        keep.request({ method: 'GET', path: '/api/v1/access/who-can', query }),
+      const { answer, rows } = await withKeep((keep) =>
+        listAll<Holder>(keep, 'principals', { path: '/api/v1/access/who-can', query }),
       );
       output.list(
         answer,
-        itemsOf<{ id: string; kind: string; name: string }>(answer, 'principals'),
+        rows,
         [
           { title: 'KIND', value: (principal) => principal.kind },
           { title: 'NAME', value: (principal) => principal.name },

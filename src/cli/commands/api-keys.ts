@@ -3,7 +3,8 @@ import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
 import { usage } from '../failure.ts';
 import { apiPath } from '../keep-client.ts';
-import { collect, itemsOf, parseCount } from '../resources.ts';
+import { listAll } from '../pages.ts';
+import { collect, parseCount } from '../resources.ts';
 import { Secret } from '../../kernel/secret.ts';
 import { openSecretOutlet, type SecretSink } from '../secret-output.ts';
 import { renderTime, type Column } from '../table.ts';
@@ -33,10 +34,10 @@ export function addKeyCommands(program: Command, { io, output, withKeep }: Comma
     .option('--owner <principal>', 'only keys of user:NAME, service-account:NAME or an id')
     .action(async ({ owner }: { owner?: string }) => {
       const query = { owner };
-      const answer = await withKeep((keep) =>
-        keep.request({ method: 'GET', path: '/api/v1/api-keys', query }),
+      const { answer, rows } = await withKeep((keep) =>
+        listAll<ApiKey>(keep, 'keys', { path: '/api/v1/api-keys', query }),
       );
-      output.list(answer, itemsOf<ApiKey>(answer, 'keys'), columns(io.clock.now()), 'there are no API keys');
+      output.list(answer, rows, columns(io.clock.now()), 'there are no API keys');
     })
     .addHelpText('after', example('modelkeep api-keys list --owner service-account:checkout'));
   keys

@@ -1,159 +1,29 @@
 import { readFile } from 'node:fs/promises';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Verification } from '../../audit/audit-log.ts';
-import type { Entry } from '../../audit/entry.ts';
 import { verifyLog } from '../../audit/verify.ts';
 import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
 import { EXIT, usage } from '../failure.ts';
-import { apiPath, type KeepClient } from '../keep-client.ts';
-import { itemsOf, parseCount, parseTime } from '../resources.ts';
-import { type Column, printable, renderTime } from '../table.ts';
+import { apiPath } from '../keep-client.ts';
+import { printable } from '../table.ts';
+import { addAuditExport } from './audit-export.ts';
+import { addAuditPrivacyCommands } from './audit-privacy.ts';
+import { addAuditReceiptCommands } from './audit-receipts.ts';
+import { addReplayCommand } from './audit-replay.ts';
+import { addAuditSearchCommands } from './audit-search.ts';
+import { addAuditWitnessCommands } from './audit-witness.ts';
 
-/** An entry and its place in the log. */
-interface Row {
-  readonly index: number;
-  readonly entry: Entry;
-}
-
-interface Page {
-  readonly entries: readonly Row[];
-  /** Older entries lie below this index; absent at the start of the log. */
-  readonly before?: number;
-}
-
-export function addAuditCommands(program: Command, context: CommandContext): void {
+export function addAuditCommands(program: Command, context: CommandContext, version: string): void {
   const audit = program.command('audit').description('the log of every attempt, and its proof');
-  addSearch(audit, context);
-  addTail(audit, context);
+  addAuditSearchCommands(audit, context);
   addShow(audit, context);
   addVerify(audit, context);
-}
-
-const COLUMNS: readonly Column<Row>[] = [
-  { title: 'INDEX', value: (row) => row.index, align: 'right' },
-  { title: 'TIME', value: ({ entry }) => renderTime(entry.time) },
-  { title: 'PRINCIPAL', value: ({ entry }) => principalOf(entry), shrink: true },
-  { title: 'ACTION', value: ({ entry }) => actionOf(entry) },
-  { title: 'DECISION', value: ({ entry }) => entry.decision },
-  { title: 'REASON', value: ({ entry }) => entry.reason, shrink: true },
-  { title: 'RESOURCE', value: ({ entry }) => entry.resource, shrink: true },
-];
-
-function principalOf({ principal }: Entry): string {
-  return principal.name ?? principal.id ?? principal.kind;
-}
-
-function actionOf({ action, phase }: Entry): string {
-  return phase === 'single' ? action : `${action} (${phase})`;
-}
-
-interface SearchOptions {
-  readonly principal?: string;
-  readonly action?: string;
-  readonly resource?: string;
-  readonly decision?: string;
-  readonly from?: string;
-  readonly to?: string;
-  readonly before?: string;
-  readonly limit: string;
-}
-
-function addSearch(audit: Command, { io, output, withKeep }: CommandContext): void {
-  audit
-    .command('search')
-    .description('search the log, newest entries first')
-    .option('--principal <principal>', 'who: a name or an id')
-    .option('--action <action>', 'what: model.invoke, or model.* for all actions on models')
-    .option('--resource <path>', 'on what: a node of the resource tree and all below it')
-    .addOption(new Option('--decision <decision>', 'how it ended').choices(['allow', 'deny', 'error']))
-    .option('--from <time>', 'not before: an ISO 8601 time, or a duration ago')
-    .option('--to <time>', 'before: an ISO 8601 time, or a duration ago')
-    .option('--before <index>', 'continue below this entry')
-    .option('--limit <count>', 'entries at most', '50')
-    .action(async (options: SearchOptions) => {
-      const at = (time: string | undefined): string | undefined =>
-        time === undefined ? undefined : parseTime(time, io.clock.now(), 'ago');
-      const { from, to, before, limit, ...filters } = options;
-      const query = {
-        ...filters,
-        from: at(from),
-        to: at(to),
-        before: before === undefined ? undefined : String(parseCount(before, '--before')),
-      };
-      const count = parseCount(limit, '--limit');
-      const page = await withKeep((keep) => search(keep, query, count));
-      output.list(page, page.entries, COLUMNS, 'no entry matches');
-      if (page.before !== undefined && !output.isJson())
-        output.hint(`older entries: --before ${page.before}`);
-    })
-    .addHelpText(
-      'after',
-      example(
-        'modelkeep audit search --decision deny --from 24h',
-        'modelkeep audit search --principal ada --json',
-      ),
-    );
-}
-
-const PAGE_MAX = 1000;
-
-/** Newest first. One request reads a bounded part of the log, so that a rare match takes several. */
-async function search(
-  keep: KeepClient,
-  query: Readonly<Record<string, string | undefined>>,
-  count: number,
-): Promise<Page> {
-  const found: Row[] = [];
-  for (let before = query['before']; ; ) {
-    const limit = String(Math.min(count - found.length, PAGE_MAX));
-    const page = await keep.request<{ before?: number }>({
-      method: 'GET',
-      path: '/api/v1/audit/entries',
-      query: { ...query, before, limit },
-    });
-    found.push(...itemsOf<Row>(page, 'entries'));
-    if (page.before === undefined) return { entries: found };
-    if (found.length >= count) return { entries: found, before: page.before };
-    before = String(page.before);
-  }
-}
-
-const FOLLOW_MS = 2000;
-/** Following asks again and again, and each question is an entry: it would follow its own tail. */
-const FOLLOWING = 'audit.search';
-
-function addTail(audit: Command, { io, output, withKeep }: CommandContext): void {
-  const line = (row: Row): string => {
-    if (output.isJson()) return `${JSON.stringify(row)}\n`;
-    const { index, entry } = row;
-    const parts = [index, renderTime(entry.time), principalOf(entry), actionOf(entry), entry.resource ?? '-'];
-    return `${printable([...parts, `${entry.decision}: ${entry.reason}`].join('  '))}\n`;
-  };
-  audit
-    .command('tail')
-    .description('print the newest entries, oldest first; with --json one entry a line')
-    .option('-n, --lines <count>', 'how many', '20')
-    .option('-f, --follow', 'go on with what happens from now on, but for audit.search, until interrupted')
-    .action(async (options: { lines: string; follow?: boolean }) => {
-      const count = parseCount(options.lines, '--lines');
-      await withKeep(async (keep) => {
-        let last = -1;
-        const print = ({ entries }: Page): void => {
-          for (const row of entries.toReversed()) {
-            if (options.follow !== true || row.entry.action !== FOLLOWING) io.stdout.write(line(row));
-          }
-          last = entries[0]?.index ?? last;
-        };
-        print(await search(keep, {}, count));
-        while (options.follow === true && !io.interrupted.aborted) {
-          await io.wait(FOLLOW_MS);
-          if (!io.interrupted.aborted)
-            print(await search(keep, last < 0 ? {} : { after: String(last) }, Infinity));
-        }
-      });
-    })
-    .addHelpText('after', example('modelkeep audit tail -n 50 --follow'));
+  addAuditReceiptCommands(audit, context);
+  addAuditWitnessCommands(audit, context);
+  addReplayCommand(audit, context);
+  addAuditPrivacyCommands(audit, context);
+  addAuditExport(audit, context, version);
 }
 
 function addShow(audit: Command, { output, withKeep }: CommandContext): void {

@@ -12,9 +12,12 @@ import {
   type Finding,
 } from '../keep-checks.ts';
 import type { KeepClient } from '../keep-client.ts';
+import { listAll } from '../pages.ts';
 import { itemsOf } from '../resources.ts';
+import { withRootKeyProvider } from '../root-key-provider.ts';
 import { printable } from '../table.ts';
 import type { ApiKey } from './api-keys.ts';
+import { checkRingKeys, type RingKey } from './keyring.ts';
 
 const MARKS = { ok: '✓ ok     ', warning: '! warning', failed: '✗ failed ' } as const;
 
@@ -41,11 +44,13 @@ export function addDoctorCommand(
       if (server() === undefined) {
         await requireKeep(home());
         const paths = keepPaths(home());
-        await run('file permissions', () => checkPermissions(paths));
-        await run('root key', () => checkRootKeyAge(paths, io.clock.now()));
+        const keyFiles = await rootKeyFiles({ io, home: home() });
+        await run('file permissions', () => checkPermissions(paths, keyFiles));
+        await run('root key', () => checkRootKeyAge(keyFiles, io.clock.now()));
         await run('database', () => checkDatabase(paths));
       }
       await run('API keys', () => withKeep((keep) => apiKeys(keep, io.clock.now())));
+      await run('key ring', () => withKeep((keep) => ringKeys(keep, io.clock.now())));
       await run('audit log', () => withKeep(auditLog));
       if (output.isJson()) output.text({ checks: findings }, '');
       if (findings.some((finding) => finding.state === 'failed')) exitWith(EXIT.failure);
@@ -53,9 +58,19 @@ export function addDoctorCommand(
     .addHelpText('after', example('modelkeep doctor --home /var/lib/modelkeep'));
 }
 
+/** Files of the keep that the root key's provider uses: none where the key lies elsewhere. */
+function rootKeyFiles(where: Parameters<typeof withRootKeyProvider>[0]): Promise<readonly string[]> {
+  return withRootKeyProvider(where, async (provider) => provider.describe().files);
+}
+
 async function apiKeys(keep: KeepClient, now: number): Promise<Finding> {
-  const answer = await keep.request({ method: 'GET', path: '/api/v1/api-keys' });
-  return checkApiKeys(itemsOf<ApiKey>(answer, 'keys'), now);
+  const { rows } = await listAll<ApiKey>(keep, 'keys', { path: '/api/v1/api-keys' });
+  return checkApiKeys(rows, now);
+}
+
+async function ringKeys(keep: KeepClient, now: number): Promise<Finding> {
+  const answer = await keep.request({ method: 'GET', path: '/api/v1/keys' });
+  return checkRingKeys(itemsOf<RingKey>(answer, 'keys'), now);
 }
 
 async function auditLog(keep: KeepClient): Promise<Finding> {

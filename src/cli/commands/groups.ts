@@ -3,6 +3,7 @@ import { requireYes } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
 import { apiPath } from '../keep-client.ts';
+import { listAll } from '../pages.ts';
 import { itemsOf } from '../resources.ts';
 import { renderTime } from '../table.ts';
 
@@ -24,10 +25,12 @@ export function addGroupCommands(program: Command, { io, output, withKeep }: Com
     .command('list')
     .description('list the groups')
     .action(async () => {
-      const answer = await withKeep((keep) => keep.request({ method: 'GET', path: '/api/v1/groups' }));
+      const { answer, rows } = await withKeep((keep) =>
+        listAll<Group>(keep, 'groups', { path: '/api/v1/groups' }),
+      );
       output.list(
         answer,
-        itemsOf<Group>(answer, 'groups'),
+        rows,
         [
           { title: 'NAME', value: (group) => group.name },
           { title: 'CREATED', value: (group) => renderTime(group.createdAt) },

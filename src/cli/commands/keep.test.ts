@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -26,10 +26,11 @@ beforeEach(async () => {
   database.close();
 });
 
-const sound: Answers = ({ path }) =>
-  path === '/api/v1/audit/verify'
-    ? { ok: true, size: 41, problems: [] }
-    : { keys: [{ id: 'key_1', revokedAt: null, expiresAt: new Date(NOW + 90 * DAY_MS).toISOString() }] };
+const sound: Answers = ({ path }) => {
+  if (path === '/api/v1/audit/verify') return { ok: true, size: 41, problems: [] };
+  if (path === '/api/v1/keys') return { keys: [] };
+  return { keys: [{ id: 'key_1', revokedAt: null, expiresAt: new Date(NOW + 90 * DAY_MS).toISOString() }] };
+};
 
 async function type(line: string, answers: Answers = sound, options: TestIoOptions = {}) {
   const access = createFakeAccess(answers);
@@ -46,6 +47,7 @@ describe('doctor', () => {
         '✓ ok       root key: 10 days old',
         '✓ ok       database: sound',
         '✓ ok       API keys: 1 in use',
+        '✓ ok       key ring: 0 in use',
         '✓ ok       audit log: 41 entries verify',
         '',
       ].join('\n'),
@@ -101,6 +103,26 @@ describe('doctor', () => {
       state: 'failed',
       detail: 'entry 7 does not match',
     });
+  });
+});
+
+describe('init', () => {
+  it('writes a configuration that explains every setting and sets none', async () => {
+    const { code, err } = await type(`init -o ${join(home, 'token')}`);
+    assert.equal(code, 0, err);
+    const path = join(home, 'modelkeep.yaml');
+    assert.match(await readFile(path, 'utf8'), /^#listen:\n# {2}# .+\n# {2}host: 127\.0\.0\.1$/m);
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    const check = await type('config check');
+    assert.equal(check.code, 0, check.err);
+    assert.match((await type('config show')).out, /^listen\.port +8750 +default$/m);
+  });
+
+  it('leaves a configuration alone that is there already', async () => {
+    const path = join(home, 'modelkeep.yaml');
+    await writeFile(path, 'listen:\n  port: 9000\n');
+    assert.equal((await type(`init -o ${join(home, 'token')}`)).code, 0);
+    assert.equal(await readFile(path, 'utf8'), 'listen:\n  port: 9000\n');
   });
 });
 

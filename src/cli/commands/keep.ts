@@ -1,4 +1,7 @@
+import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { configTemplate } from '../../config/template.ts';
+import { keepPaths } from '../../server/keep-directory.ts';
 import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
 import { usage } from '../failure.ts';
@@ -25,8 +28,10 @@ function addInit(program: Command, { io, access, output, home }: CommandContext)
     .option('--show-secret', 'print the setup token even if stdout is a pipe')
     .action(async (options: SecretSink) => {
       const outlet = await openSecretOutlet(io, options, 'setup token');
+      let copy: string;
       try {
-        const { setupToken, ...made } = await access.initKeep({ home: home() });
+        const { setupToken, rootKeyCopy, ...made } = await access.initKeep({ home: home() });
+        copy = rootKeyCopy;
         const shown = await outlet.deliver(setupToken);
         const facts = renderFacts([
           ['keep', made.home],
@@ -42,13 +47,22 @@ function addInit(program: Command, { io, access, output, home }: CommandContext)
         await outlet.abandon();
         throw error;
       }
+      await writeTemplate(keepPaths(home()).configuration);
       if (output.isJson()) return;
       output.talk('The setup token makes the first administrator, once: modelkeep setup NAME');
-      output.talk(
-        `Keep a copy of ${home()}/root.key in another place: without it nothing in the keep can be read.`,
-      );
+      output.talk(`Every setting and its default: ${keepPaths(home()).configuration}`);
+      output.talk(`Keep a copy of ${copy} in another place: without it nothing in the keep can be read.`);
     })
     .addHelpText('after', example('modelkeep init --home /var/lib/modelkeep -o setup-token'));
+}
+
+/** A configuration that is there already stays as it is. */
+async function writeTemplate(path: string): Promise<void> {
+  await writeFile(path, configTemplate(), { flag: 'wx', mode: 0o600 }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    },
+  );
 }
 
 interface SetupOptions {

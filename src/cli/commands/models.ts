@@ -6,7 +6,8 @@ import { example } from '../example.ts';
 import { CliFailure, usage } from '../failure.ts';
 import { apiPath, type KeepClient } from '../keep-client.ts';
 import { writeNewFile } from '../new-file.ts';
-import { itemsOf, parseModelName, withoutVersion, type ModelName } from '../resources.ts';
+import { listAll } from '../pages.ts';
+import { parseModelName, withoutVersion, type ModelName } from '../resources.ts';
 import { renderBytes, renderFacts, renderTime } from '../table.ts';
 
 interface Tensor {
@@ -54,10 +55,12 @@ function addModelReading(models: Command, { output, withKeep }: CommandContext):
     .command('list')
     .description('list the models you may read')
     .action(async () => {
-      const answer = await withKeep((keep) => keep.request({ method: 'GET', path: '/api/v1/models' }));
+      const { answer, rows } = await withKeep((keep) =>
+        listAll<Omit<Model, 'versions'>>(keep, 'models', { path: '/api/v1/models' }),
+      );
       output.list(
         answer,
-        itemsOf<Omit<Model, 'versions'>>(answer, 'models'),
+        rows,
         [
           { title: 'MODEL', value: (model) => `${model.project}/${model.name}` },
           {

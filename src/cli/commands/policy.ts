@@ -2,8 +2,9 @@ import type { Command } from 'commander';
 import { requireYes } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
-import { apiPath, type KeepClient } from '../keep-client.ts';
-import { collect, itemsOf, parseTime } from '../resources.ts';
+import { apiPath } from '../keep-client.ts';
+import { listAll } from '../pages.ts';
+import { collect, parseTime } from '../resources.ts';
 import { renderTime } from '../table.ts';
 
 interface Role {
@@ -44,10 +45,12 @@ function addRoles(program: Command, { io, output, withKeep }: CommandContext): v
     .command('list')
     .description('list the roles, built-in ones included')
     .action(async () => {
-      const answer = await withKeep((keep) => keep.request({ method: 'GET', path: '/api/v1/roles' }));
+      const { answer, rows } = await withKeep((keep) =>
+        listAll<Role>(keep, 'roles', { path: '/api/v1/roles' }),
+      );
       output.list(
         answer,
-        itemsOf<Role>(answer, 'roles'),
+        rows,
         [
           { title: 'NAME', value: (role) => role.name },
           { title: 'BUILT IN', value: (role) => role.builtIn === true },
@@ -135,11 +138,13 @@ function addBindings(program: Command, { io, output, withKeep }: CommandContext)
     .option('--subject <principal>', 'only those of user:NAME, service-account:NAME, group:NAME or an id')
     .option('--role <role>', 'only those of this role')
     .option('--scope <scope>', 'only those on exactly this scope')
-    .action(async (filters: { subject?: string; role?: string; scope?: string }) => {
-      const bindings = await withKeep((keep) => allBindings(keep, filters));
+    .action(async (query: { subject?: string; role?: string; scope?: string }) => {
+      const { answer, rows } = await withKeep((keep) =>
+        listAll<Binding>(keep, 'bindings', { path: '/api/v1/bindings', query }),
+      );
       output.list(
-        { bindings },
-        bindings,
+        answer,
+        rows,
         [
           { title: 'SUBJECT', value: (binding) => binding.subject },
           { title: 'EFFECT', value: (binding) => binding.effect },
@@ -193,19 +198,4 @@ function addBindings(program: Command, { io, output, withKeep }: CommandContext)
       output.done(await withKeep((keep) => keep.request({ method: 'DELETE', path })), `deleted ${id}`);
     })
     .addHelpText('after', example('modelkeep bindings delete bnd_01jd3q6v9s8r7k5m2n4p6x8z0a'));
-}
-
-/** Every page: a binding that was not shown is one that a reviewer does not know of. */
-async function allBindings(
-  keep: KeepClient,
-  filters: Readonly<Record<string, string | undefined>>,
-): Promise<readonly Binding[]> {
-  const bindings: Binding[] = [];
-  for (let after: string | undefined; ; ) {
-    const query = { ...filters, after };
-    const page = await keep.request<{ next?: string }>({ method: 'GET', path: '/api/v1/bindings', query });
-    bindings.push(...itemsOf<Binding>(page, 'bindings'));
-    if (page.next === undefined) return bindings;
-    after = page.next;
-  }
 }

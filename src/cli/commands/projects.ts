@@ -1,8 +1,14 @@
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
-import { itemsOf } from '../resources.ts';
+import { listAll } from '../pages.ts';
 import { renderTime } from '../table.ts';
+
+interface Project {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: number | string;
+}
 
 export function addProjectCommands(program: Command, { output, withKeep }: CommandContext): void {
   const projects = program.command('projects').description('the roots of the resource tree');
@@ -10,10 +16,12 @@ export function addProjectCommands(program: Command, { output, withKeep }: Comma
     .command('list')
     .description('list the projects')
     .action(async () => {
-      const answer = await withKeep((keep) => keep.request({ method: 'GET', path: '/api/v1/projects' }));
+      const { answer, rows } = await withKeep((keep) =>
+        listAll<Project>(keep, 'projects', { path: '/api/v1/projects' }),
+      );
       output.list(
         answer,
-        itemsOf<{ id: string; name: string; createdAt: number | string }>(answer, 'projects'),
+        rows,
         [
           { title: 'NAME', value: (project) => project.name },
           { title: 'CREATED', value: (project) => renderTime(project.createdAt) },

@@ -4,7 +4,7 @@ import type { CommandContext } from '../context.ts';
 import { example } from '../example.ts';
 import { usage } from '../failure.ts';
 import { apiPath } from '../keep-client.ts';
-import { itemsOf } from '../resources.ts';
+import { listAll } from '../pages.ts';
 import { readNewPassword } from '../secret-input.ts';
 import { renderTime, type Column } from '../table.ts';
 
@@ -67,10 +67,10 @@ function addReading(group: Command, { output, withKeep }: CommandContext, kind: 
     .command('list')
     .description(`list the ${kind}s`)
     .action(async () => {
-      const answer = await withKeep((keep) =>
-        keep.request({ method: 'GET', path: `/api/v1/${PATHS[kind]}` }),
+      const { answer, rows } = await withKeep((keep) =>
+        listAll<User>(keep, MEMBERS[kind], { path: `/api/v1/${PATHS[kind]}` }),
       );
-      output.list(answer, itemsOf<User>(answer, MEMBERS[kind]), COLUMNS, `there are no ${kind}s`);
+      output.list(answer, rows, COLUMNS, `there are no ${kind}s`);
     })
     .addHelpText('after', example(`modelkeep ${PATHS[kind]} list`));
   group

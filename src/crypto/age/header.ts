@@ -12,14 +12,23 @@ export interface Header {
 
 const VERSION_LINE = 'age-encryption.org/v1';
 const COLUMNS = 64;
-/** Some 2,500 X25519 recipients. Beyond it, the work that a hostile header asks for is no longer small. */
+/** Some 2,600 X25519 or 150 post-quantum recipients. Beyond it, the work that a hostile header asks for is no longer small. */
 const HEADER_BYTES_MAX = 256 * 1024;
 const NEWLINE = 0x0a;
 
-/** The textual header that carries `stanzas`, with its MAC, ready to be followed by the payload. */
+/**
+ * The textual header that carries `stanzas`, with its MAC, ready to be followed by the payload. Throws
+ * `crypto.invalid_key` if there are so many that readers would refuse it.
+ */
 export function formatHeader(stanzas: readonly Stanza[], fileKey: Uint8Array): Uint8Array {
   const covered = `${VERSION_LINE}\n${stanzas.map(formatStanza).join('')}---`;
-  return Buffer.from(`${covered} ${encodeRawBase64(headerMac(fileKey, Buffer.from(covered)))}\n`);
+  const header = Buffer.from(`${covered} ${encodeRawBase64(headerMac(fileKey, Buffer.from(covered)))}\n`);
+  if (header.length > HEADER_BYTES_MAX) {
+    throw cryptoProblems.invalid_key(
+      `${stanzas.length} recipients are too many: the header would exceed ${HEADER_BYTES_MAX} bytes`,
+    );
+  }
+  return header;
 }
 
 /** Claims that the header was made by someone who knew the file key. */
@@ -50,12 +59,9 @@ export async function readHeader(reader: Reader): Promise<Uint8Array> {
     header.set(taken, length);
     const before = length;
     length += taken.length;
-    checkVersion(header.subarray(0, length));
-    for (
-      let end = header.indexOf(NEWLINE, before);
-      end >= 0 && end < length;
-      end = header.indexOf(NEWLINE, lineStart)
-    ) {
+    if (before < VERSION_LINE.length + 1) checkVersion(header.subarray(0, length));
+    const seen = header.subarray(0, length);
+    for (let end = seen.indexOf(NEWLINE, before); end >= 0; end = seen.indexOf(NEWLINE, lineStart)) {
       const line = header.toString('latin1', lineStart, Math.min(end, lineStart + 3));
       lineStart = end + 1;
       if (line !== '---') continue;
@@ -69,32 +75,36 @@ export async function readHeader(reader: Reader): Promise<Uint8Array> {
 
 /** Parses exactly one header, strictly as the ABNF of age v1 has it. Throws `crypto.malformed_header`. */
 export function parseHeader(bytes: Uint8Array): Header {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  if (bytes.length > HEADER_BYTES_MAX)
+    throw cryptoProblems.malformed_header(`the header exceeds ${HEADER_BYTES_MAX} bytes`);
   checkVersion(bytes);
-  const lines = text.split('\n');
-  if (lines.shift() !== VERSION_LINE)
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  const lines = text.split('\n').values();
+  if (next(lines) !== VERSION_LINE)
     throw cryptoProblems.malformed_header('the header ends in its first line');
-  if (lines.pop() !== '') throw cryptoProblems.malformed_header('the header does not end with a line feed');
   const stanzas: Stanza[] = [];
-  while (lines[0]?.startsWith('->')) stanzas.push(takeStanza(lines, stanzas.length + 1));
+  let line = next(lines);
+  for (; line?.startsWith('->') === true; line = next(lines))
+    stanzas.push(takeStanza(line, lines, stanzas.length + 1));
   if (stanzas.length === 0) throw cryptoProblems.malformed_header('the header has no recipient stanza');
-  const [end, ...more] = lines;
-  const mac = end?.startsWith('--- ') ? parseRawBase64(end.slice(4)) : undefined;
-  if (end === undefined || mac?.length !== 32)
+  const mac = line?.startsWith('--- ') === true ? parseRawBase64(line.slice(4)) : undefined;
+  if (line === undefined || mac?.length !== 32)
     throw cryptoProblems.malformed_header('the header has no well-formed MAC');
-  if (more.length > 0) throw cryptoProblems.malformed_header('data follows the header');
-  return { stanzas, mac, covered: bytes.subarray(0, bytes.length - (end.length - 3) - 1) };
+  if (next(lines) !== '') throw cryptoProblems.malformed_header('the header does not end with a line feed');
+  if (next(lines) !== undefined) throw cryptoProblems.malformed_header('data follows the header');
+  return { stanzas, mac, covered: bytes.subarray(0, bytes.length - (line.length - 3) - 1) };
 }
 
-function takeStanza(lines: string[], number: number): Stanza {
+/** Consumes the body of the stanza that `argumentLine` begins. */
+function takeStanza(argumentLine: string, lines: Iterator<string>, number: number): Stanza {
   const malformed = (what: string) => cryptoProblems.malformed_header(`recipient stanza ${number}: ${what}`);
-  const [arrow, type, ...args] = (lines.shift() as string).split(' ');
+  const [arrow, type, ...args] = argumentLine.split(' ');
   if (arrow !== '->' || type === undefined || ![type, ...args].every((arg) => /^[\x21-\x7e]+$/.test(arg))) {
     throw malformed('the argument line is malformed');
   }
   let body = '';
   for (;;) {
-    const line = lines.shift();
+    const line = next(lines);
     if (line === undefined) throw malformed('the body does not end');
     if (line.length > COLUMNS) throw malformed(`a body line is longer than ${COLUMNS} columns`);
     body += line;
@@ -103,6 +113,11 @@ function takeStanza(lines: string[], number: number): Stanza {
   const bytes = parseRawBase64(body);
   if (!bytes) throw malformed('the body is not canonical base64');
   return { type, args, body: bytes };
+}
+
+function next(lines: Iterator<string>): string | undefined {
+  const step = lines.next();
+  return step.done === true ? undefined : step.value;
 }
 
 function formatStanza({ type, args, body }: Stanza): string {

@@ -1,14 +1,15 @@
 import { randomBytes, scrypt } from 'node:crypto';
 import type { Secret } from '../../kernel/secret.ts';
 import { cryptoProblems } from '../problems.ts';
+import { createGate } from './gate.ts';
 import {
+  checkWrappedLength,
   encodeRawBase64,
   type Identity,
   openFileKey,
   parseRawBase64,
   sealFileKey,
   type Stanza,
-  WRAPPED_BYTES,
 } from './stanza.ts';
 
 const TYPE = 'scrypt';
@@ -19,6 +20,12 @@ const BLOCK = 8;
 export const WORK_FACTOR = 18;
 /** log2 of the highest cost accepted when reading, where the file's author chooses it: 1 GiB of memory. */
 export const WORK_FACTOR_MAX = 20;
+/**
+ * Two derivations of the usual cost at a time. Memory is the process's, so this gate is too: the one thing that calls
+ * share.
+ */
+const MEMORY_MAX = 2 * memoryOf(WORK_FACTOR);
+const gate = createGate(MEMORY_MAX);
 
 /** Claims that the stanza is sealed with a passphrase. */
 export function isPassphraseStanza(stanza: Stanza): boolean {
@@ -60,24 +67,34 @@ export function createPassphraseIdentity(
   };
 }
 
-function parse({ args, body }: Stanza): { salt: Uint8Array; workFactor: number } {
+function parse(stanza: Stanza): { salt: Uint8Array; workFactor: number } {
+  const { args } = stanza;
   const [saltText = '', factorText = ''] = args;
   const salt = parseRawBase64(saltText);
   if (args.length !== 2 || salt?.length !== SALT_BYTES || !/^[1-9][0-9]*$/.test(factorText)) {
     throw cryptoProblems.malformed_header('the scrypt stanza has malformed arguments');
   }
-  if (body.length !== WRAPPED_BYTES)
-    throw cryptoProblems.malformed_header('the scrypt stanza has a body of wrong length');
+  checkWrappedLength(stanza);
   return { salt, workFactor: Number(factorText) };
 }
 
 function derive(passphrase: Secret<string>, salt: Uint8Array, workFactor: number): Promise<Buffer> {
-  const cost = 2 ** workFactor;
-  const options = { N: cost, r: BLOCK, p: 1, maxmem: 128 * BLOCK * cost + (1 << 20) };
-  return new Promise((resolve, reject) => {
-    scrypt(passphrase.reveal(), Buffer.concat([Buffer.from(LABEL), salt]), 32, options, (error, key) => {
-      if (error) reject(error);
-      else resolve(key);
-    });
-  });
+  const memory = memoryOf(workFactor);
+  const options = { N: 2 ** workFactor, r: BLOCK, p: 1, maxmem: memory + (1 << 20) };
+  const labeledSalt = Buffer.concat([Buffer.from(LABEL), salt]);
+  return gate.run(
+    memory,
+    () =>
+      new Promise((resolve, reject) => {
+        scrypt(passphrase.reveal(), labeledSalt, 32, options, (error, key) => {
+          if (error) reject(error);
+          else resolve(key);
+        });
+      }),
+  );
+}
+
+/** Bytes that a derivation fills. */
+function memoryOf(workFactor: number): number {
+  return 128 * BLOCK * 2 ** workFactor;
 }

@@ -10,7 +10,8 @@ import { runInNewContext } from 'node:vm';
 import { isProblem, type ProblemDefinition } from '../../kernel/problem.ts';
 import { Secret } from '../../kernel/secret.ts';
 import { generateIdentity } from '../age/keys.ts';
-import { decryptFile, encryptFile, transformFile } from './files.ts';
+import { decryptFile, encryptFile } from './files.ts';
+import { transformFile } from './transfer.ts';
 import { cryptoProblems } from '../problems.ts';
 import { streamOf, temporaryDirectory } from '../testing.ts';
 

@@ -1,142 +1,64 @@
-import { createReadStream } from 'node:fs';
-import { lstat, stat } from 'node:fs/promises';
-import type { Writable } from 'node:stream';
-import { decryptStream, encryptStream, type Opening, type Sealing } from '../age/age.ts';
-import { codeOf, writeDurably } from '../durable-file.ts';
-import { cryptoProblems } from '../problems.ts';
+import { availableParallelism } from 'node:os';
+import type { Opening, Sealing } from '../age/file-key.ts';
+import { openFilePair, sealFilePair } from './age-files.ts';
+import { decryptInParallel, encryptInParallel } from './age-streams.ts';
+import type { Parallelism } from './payload-pipeline.ts';
+import { checkTransfer, type FileTransfer, transformFile } from './transfer.ts';
 
-/** From where to where. A path or a stream on either side. */
-export interface FileTransfer {
-  readonly input: string | AsyncIterable<Uint8Array>;
-  readonly output: string | Writable;
-  /** Overwrites an existing output file. */
-  readonly force?: boolean;
-  readonly signal?: AbortSignal;
-  /** Called as the input is read. `total` is undefined where it is not known beforehand. */
-  readonly onProgress?: (done: number, total: number | undefined) => void;
-}
+/** Where an age file comes from and goes to, and how much of the machine it may use. */
+export interface AgeTransfer extends FileTransfer, Partial<Parallelism> {}
 
-/** Pieces of this size keep the threads of the file system and the cipher busy at once; memory stays flat. */
-const READ_BYTES = 1024 * 1024;
+/** More threads than these only wait for the memory. */
+const JOBS_MAX = 4;
+/** Below it, starting threads takes longer than they save. */
+const PARALLEL_BYTES_MIN = 8 * 1024 * 1024;
 
-/** Encrypts to an age file. See `transformFile` for what is written where. */
-export function encryptFile(options: FileTransfer & Sealing & { readonly armor?: boolean }): Promise<void> {
-  return transformFile(options, (source) => encryptStream(source, options));
-}
-
-/** Decrypts an age file, armored or not. See `transformFile` for what is written where. */
-export function decryptFile(options: FileTransfer & Opening): Promise<void> {
-  return transformFile(options, (source) => decryptStream(source, options));
+/** How many threads are used if nobody says: one a core, up to four. */
+export function defaultJobs(): number {
+  return Math.min(availableParallelism(), JOBS_MAX);
 }
 
 /**
- * Runs a file through `transform`. An output file appears whole, mode 0600, durable, or not at all; nothing is left after
- * a failure or an abort. An output stream gets what was transformed before the failure; it is not ended.
- *
- * Throws `crypto.output_exists`, `crypto.output_refused`, `crypto.input_unreadable`, `crypto.not_writable`, what `transform`
- * throws, or the signal's reason.
+ * Encrypts to an age file: an output file appears whole, mode 0600, durable, or not at all; an output stream gets what was
+ * made before a failure. Throws as `transformFile`, and `crypto.invalid_key`, `crypto.unsupported_key` or
+ * `crypto.worker_failed`.
  */
-export async function transformFile(
-  { input, output, force = false, signal, onProgress }: FileTransfer,
-  transform: (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
+export async function encryptFile(
+  options: AgeTransfer & Sealing & { readonly armor?: boolean },
 ): Promise<void> {
-  signal?.throwIfAborted();
-  const total = typeof input === 'string' ? await checkInput(input) : undefined;
-  if (typeof output === 'string') await checkOutput(output, force, input);
-  const pieces = typeof input === 'string' ? readPath(input) : input;
-  const source = transform(watched(pieces, signal, (done) => onProgress?.(done, total)));
-  if (typeof output === 'string') await writeDurably({ path: output, source, replace: force });
-  else await writeStream(output, source, signal);
+  const parallelism = parallelismOf(options);
+  const pair = options.armor === true ? undefined : await pairOf(options);
+  if (pair) return sealFilePair({ ...pair, ...parallelism }, options);
+  return transformFile(options, (source) => encryptInParallel(source, options, parallelism));
 }
 
-/** Size in bytes, or undefined for what is not a regular file, such as a pipe. */
-async function checkInput(path: string): Promise<number | undefined> {
-  const stats = await stat(path).catch((error: unknown) => {
-    throw unreadable(path, error);
-  });
-  if (stats.isDirectory()) throw cryptoProblems.input_unreadable(`"${path}" is a directory`);
-  return stats.isFile() ? stats.size : undefined;
+/**
+ * Decrypts an age file, armored or not, to what `encryptFile` says of outputs. Nothing is written before it is verified.
+ * Throws as `transformFile` and `decryptStream`, or `crypto.worker_failed`.
+ */
+export async function decryptFile(options: AgeTransfer & Opening): Promise<void> {
+  const parallelism = parallelismOf(options);
+  const pair = await pairOf(options);
+  if (pair && (await openFilePair({ ...pair, ...parallelism }, options))) return;
+  return transformFile(options, (source) => decryptInParallel(source, options, parallelism));
 }
 
-async function checkOutput(path: string, force: boolean, input: FileTransfer['input']): Promise<void> {
-  const stats = await lstat(path).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw cryptoProblems.not_writable(`"${path}" cannot be written (${codeOf(error)})`, { cause: error });
-  });
-  if (!stats) return;
-  const refused = (what: string) => cryptoProblems.output_refused(`"${path}" ${what}`);
-  if (typeof input === 'string') {
-    const source = await stat(input);
-    if (source.dev === stats.dev && source.ino === stats.ino) throw refused('is the input itself');
-  }
-  if (stats.isSymbolicLink()) throw refused('is a symbolic link');
-  if (!stats.isFile()) throw refused('is not a regular file');
-  // Replacing one name would leave the old content under the others, which nobody expects of "overwrite".
-  if (stats.nlink > 1) throw refused('is one of several hard links to the same file');
-  if (!force) throw cryptoProblems.output_exists(`"${path}" exists`);
+/** The shares that are used if nobody says. Throws RangeError. */
+export function parallelismOf({
+  jobs = defaultJobs(),
+  parallelBytesMin = PARALLEL_BYTES_MIN,
+}: Partial<Parallelism>): Parallelism {
+  if (!Number.isInteger(jobs) || jobs < 1)
+    throw new RangeError(`jobs must be a whole number from 1, not ${jobs}`);
+  return { jobs, parallelBytesMin };
 }
 
-async function* readPath(path: string): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const piece of createReadStream(path, { highWaterMark: READ_BYTES })) yield piece as Buffer;
-  } catch (error) {
-    throw codeOf(error) === undefined ? error : unreadable(path, error);
-  }
-}
-
-/** Counts what passes. Ends with the signal's reason even while the source is silent, as an open terminal is. */
-async function* watched(
-  source: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-  count: (done: number) => void,
-): AsyncGenerator<Uint8Array> {
-  const iterator = source[Symbol.asyncIterator]();
-  // Not Promise.race with one promise for the abort: that would keep every piece alive until the end.
-  let giveUp: ((reason: unknown) => void) | undefined;
-  const onAbort = (): void => giveUp?.(signal?.reason);
-  const next = (): Promise<IteratorResult<Uint8Array>> =>
-    new Promise((resolve, reject) => {
-      giveUp = reject;
-      iterator.next().then(resolve, reject);
-    });
-  signal?.addEventListener('abort', onAbort, { once: true });
-  let done = 0;
-  let ended = false;
-  try {
-    for (;;) {
-      signal?.throwIfAborted();
-      const step = await next();
-      if (step.done === true) break;
-      done += step.value.length;
-      count(done);
-      yield step.value;
-    }
-    ended = true;
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
-    // Not awaited: a generator with a read under way answers only when that read does.
-    if (!ended) void iterator.return?.()?.catch(() => {});
-  }
-}
-
-async function writeStream(
-  output: Writable,
-  source: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  // The callback of the write tells the error; without a listener the event that follows it would end the process.
-  const ignore = (): void => {};
-  output.on('error', ignore);
-  for await (const piece of source) {
-    signal?.throwIfAborted();
-    await new Promise<void>((resolve, reject) => {
-      output.write(piece, (error) => (error ? reject(error) : resolve()));
-    });
-  }
-  output.off('error', ignore);
-}
-
-function unreadable(path: string, error: unknown): Error {
-  const reason = codeOf(error) === 'ENOENT' ? 'does not exist' : `cannot be read (${codeOf(error)})`;
-  return cryptoProblems.input_unreadable(`"${path}" ${reason}`, { cause: error });
+/**
+ * The two paths, if both are regular files. Files that claim to be empty are read as streams: those of `/proc` lie. Throws
+ * as `checkTransfer`.
+ */
+async function pairOf({ input, output, force = false, signal, onProgress }: AgeTransfer) {
+  if (typeof input !== 'string' || typeof output !== 'string') return undefined;
+  const size = await checkTransfer({ input, output, force, signal });
+  return size === undefined || size === 0 ? undefined : { input, output, force, signal, onProgress };
 }

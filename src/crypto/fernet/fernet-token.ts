@@ -6,6 +6,7 @@ import {
   type KeyObject,
   timingSafeEqual,
 } from 'node:crypto';
+import { encodePaddedBase64Url } from './token-text.ts';
 
 /** The bytes of one Fernet token (github.com/fernet/spec): version, time, IV, ciphertext, HMAC. Pure; knows no policy. */
 
@@ -21,27 +22,29 @@ const BLOCK_BYTES = 16;
 const MAC_BYTES = 32;
 const TOKEN_BYTES_MIN = CIPHERTEXT_AT + BLOCK_BYTES + MAC_BYTES;
 
-/** The key as text: 32 bytes (16 to sign, 16 to encrypt) in canonical padded base64url, or undefined. */
-export function parseFernetKey(text: string): FernetKey | undefined {
-  const bytes = parsePaddedBase64Url(text);
-  if (bytes?.length !== 32) return undefined;
+/** Seconds since 1970 are 64 bits, unsigned. */
+export const SECONDS_MAX = 2n ** 64n - 1n;
+
+/** A key of 32 bytes, 16 to sign and 16 to encrypt, or undefined. The bytes are zeroed. */
+export function importFernetKey(bytes: Uint8Array): FernetKey | undefined {
+  if (bytes.length !== 32) return undefined;
   const key = { sign: createSecretKey(bytes.subarray(0, 16)), encrypt: createSecretKey(bytes.subarray(16)) };
   bytes.fill(0);
   return key;
 }
 
-/** `seconds` since 1970, a whole number; `iv` 16 fresh random bytes. */
+/** `seconds` since 1970; `iv` 16 fresh random bytes. */
 export function sealToken(
   key: FernetKey,
   {
     seconds,
     iv,
     plaintext,
-  }: { readonly seconds: number; readonly iv: Uint8Array; readonly plaintext: Uint8Array },
+  }: { readonly seconds: bigint; readonly iv: Uint8Array; readonly plaintext: Uint8Array },
 ): string {
   const head = Buffer.alloc(CIPHERTEXT_AT);
   head[0] = VERSION;
-  head.writeBigUInt64BE(BigInt(seconds), 1);
+  head.writeBigUInt64BE(seconds, 1);
   head.set(iv, IV_AT);
   const cipher = createCipheriv('aes-128-cbc', key.encrypt, iv);
   const signed = Buffer.concat([head, cipher.update(plaintext), cipher.final()]);
@@ -54,10 +57,9 @@ export interface ParsedToken {
   readonly bytes: Buffer;
 }
 
-/** Undefined unless `text` is the canonical text of bytes that have the form of a token. */
-export function parseToken(text: string): ParsedToken | undefined {
-  const bytes = parsePaddedBase64Url(text);
-  if (!bytes || bytes.length < TOKEN_BYTES_MIN || bytes[0] !== VERSION) return undefined;
+/** Undefined unless the bytes have the form of a token. */
+export function parseToken(bytes: Buffer): ParsedToken | undefined {
+  if (bytes.length < TOKEN_BYTES_MIN || bytes[0] !== VERSION) return undefined;
   if ((bytes.length - CIPHERTEXT_AT - MAC_BYTES) % BLOCK_BYTES !== 0) return undefined;
   return { seconds: bytes.readBigUInt64BE(1), bytes };
 }
@@ -79,14 +81,9 @@ export function decryptToken(key: FernetKey, { bytes }: ParsedToken): Buffer | u
   }
 }
 
-export function encodePaddedBase64Url(bytes: Buffer): string {
-  const text = bytes.toString('base64url');
-  return text + '='.repeat((4 - (text.length % 4)) % 4);
-}
-
-function parsePaddedBase64Url(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, 'base64url');
-  return encodePaddedBase64Url(bytes) === text ? bytes : undefined;
+/** Bytes of the token that carries `plaintextBytes`. */
+export function tokenBytes(plaintextBytes: number): number {
+  return CIPHERTEXT_AT + (Math.floor(plaintextBytes / BLOCK_BYTES) + 1) * BLOCK_BYTES + MAC_BYTES;
 }
 
 function macOf(key: FernetKey, signed: Uint8Array): Buffer {

@@ -6,7 +6,8 @@ import { createManualClock } from '../../kernel/clock.ts';
 import { isProblem } from '../../kernel/problem.ts';
 import { Secret } from '../../kernel/secret.ts';
 import { createFernet, generateFernetKey } from './fernet.ts';
-import { parseFernetKey, sealToken } from './fernet-token.ts';
+import { importFernetKey, sealToken } from './fernet-token.ts';
+import { parsePaddedBase64Url } from './token-text.ts';
 import { cryptoProblems } from '../problems.ts';
 
 interface Vector {
@@ -26,10 +27,10 @@ const isInvalid = (error: unknown) => isProblem(error, cryptoProblems.invalid_to
 
 for (const vector of vectorsOf('generate')) {
   test(`makes the token of the specification for "${vector.src}"`, () => {
-    const parsed = parseFernetKey(vector.secret);
+    const parsed = importFernetKey(parsePaddedBase64Url(vector.secret) ?? Buffer.alloc(0));
     assert.ok(parsed);
     const token = sealToken(parsed, {
-      seconds: Date.parse(vector.now) / 1000,
+      seconds: BigInt(Date.parse(vector.now) / 1000),
       iv: Uint8Array.from(vector.iv ?? []),
       plaintext: Buffer.from(vector.src ?? ''),
     });
@@ -96,11 +97,31 @@ test('any other text than the token is refused, with one and the same problem', 
 test('a token lives as long as its ttl says, and not in the future by more than a minute', () => {
   const token = fernet.encryptAt(Buffer.from('x'), 1000.9);
   assert.equal(fernet.extractTimestamp(token), 1000);
-  for (const now of [1000, 1060, 1060.9, 940]) fernet.decrypt(token, { ttl: 60, now });
-  for (const now of [1061, 939]) assert.throws(() => fernet.decrypt(token, { ttl: 60, now }), isInvalid);
-  fernet.decrypt(token, { ttl: 0, now: 1000.5 });
-  assert.throws(() => fernet.decrypt(token, { ttl: 0, now: 1001 }), isInvalid);
-  fernet.decrypt(token, { now: 5 });
+  const cases = [
+    { ttl: 60, at: 940, lives: true },
+    { ttl: 60, at: 939, lives: false },
+    { ttl: 60, at: 1000, lives: true },
+    { ttl: 60, at: 1060.9, lives: true },
+    { ttl: 60, at: 1061, lives: false },
+    { ttl: 0, at: 1000.5, lives: true },
+    { ttl: 0, at: 1001, lives: false },
+    { ttl: 0, at: 940, lives: true },
+    { ttl: Number.MAX_SAFE_INTEGER, at: 2e9, lives: true },
+  ];
+  for (const { ttl, at, lives } of cases) {
+    const read = () => fernet.decryptAt(token, at, { ttl });
+    if (lives) assert.equal(Buffer.from(read()).toString(), 'x', `ttl ${ttl} at ${at}`);
+    else assert.throws(read, isInvalid, `ttl ${ttl} at ${at}`);
+  }
+});
+
+test('without a ttl no time matters, neither the past nor the far future', () => {
+  for (const seconds of [0, 1, Number.MAX_SAFE_INTEGER]) {
+    const token = fernet.encryptAt(Buffer.from('x'), seconds);
+    assert.equal(fernet.decrypt(token).length, 1);
+    assert.equal(fernet.extractTimestamp(token), seconds);
+    assert.throws(() => fernet.decrypt(token, { ttl: 60 }), isInvalid);
+  }
 });
 
 test('the clock gives the time of a token and of its reading', () => {
@@ -122,37 +143,85 @@ test('rotation keeps content and time, under the first key', () => {
 });
 
 test('what is too large is refused both ways, and points to the age format', () => {
-  const small = createFernet({ keys: [key], clock, plaintextBytesMax: 100 });
-  assert.equal(small.decrypt(small.encrypt(Buffer.alloc(100))).length, 100);
-  const tooLarge = (error: unknown) => isProblem(error, cryptoProblems.too_large) && /age/.test(error.detail);
-  assert.throws(() => small.encrypt(Buffer.alloc(101)), tooLarge);
-  assert.throws(() => small.decrypt(fernet.encrypt(Buffer.alloc(200))), tooLarge);
+  const tooLarge = (error: unknown) =>
+    isProblem(error, cryptoProblems.too_large) && /use the age format/.test(error.detail);
+  for (const lenient of [false, true]) {
+    const small = createFernet({ keys: [key], clock, plaintextBytesMax: 100, lenient });
+    assert.equal(small.decrypt(small.encrypt(Buffer.alloc(100))).length, 100);
+    assert.throws(() => small.encrypt(Buffer.alloc(101)), tooLarge);
+    const large = fernet.encrypt(Buffer.alloc(112));
+    assert.throws(() => small.decrypt(large), tooLarge);
+    assert.throws(() => small.extractTimestamp(large), tooLarge);
+    assert.throws(() => small.rotate(large), tooLarge);
+  }
+});
+
+test('every key of several tells the time of its tokens', () => {
+  const other = generateFernetKey();
+  const both = createFernet({ keys: [other, key], clock });
+  assert.equal(both.extractTimestamp(fernet.encryptAt(Buffer.from('x'), 5)), 5);
+  assert.throws(
+    () => createFernet({ keys: [other], clock }).extractTimestamp(fernet.encrypt(Buffer.from('x'))),
+    isInvalid,
+  );
+});
+
+test('a key may stand in a file: one line end after it is no part of it', () => {
+  const token = fernet.encrypt(Buffer.from('x'));
+  for (const end of ['\n', '\r\n']) {
+    const reader = createFernet({ keys: [new Secret(key.reveal() + end)], clock });
+    assert.equal(reader.decrypt(token).length, 1);
+  }
 });
 
 test('a key that is not 32 bytes in canonical base64url is refused without being quoted', () => {
   const text = key.reveal();
-  for (const wrong of ['', text.slice(0, -1), `${text}\n`, `${text}=`, text.slice(0, 40), 'A'.repeat(44)]) {
+  const standard = Buffer.alloc(32, 0xff).toString('base64');
+  const unusedBits = `${text.slice(0, 42)}B=`;
+  for (const wrong of [
+    '',
+    '\n',
+    text.slice(0, -1),
+    `${text}\n\n`,
+    `\n${text}`,
+    `${text} `,
+    `${text}=`,
+    text.slice(0, 40),
+    'A'.repeat(44),
+    standard,
+    unusedBits,
+  ]) {
     assert.throws(
       () => createFernet({ keys: [new Secret(wrong)], clock }),
       (error) =>
-        isProblem(error, cryptoProblems.invalid_key) && (wrong === '' || !error.detail.includes(wrong)),
+        isProblem(error, cryptoProblems.invalid_key) &&
+        (wrong.trim() === '' || !error.detail.includes(wrong.trim())),
+      JSON.stringify(wrong),
     );
   }
-  assert.throws(
-    () => createFernet({ keys: [], clock }),
-    (error) => isProblem(error, cryptoProblems.invalid_key),
-  );
+  for (const lenient of [false, true]) {
+    assert.throws(
+      () => createFernet({ keys: [], clock, lenient }),
+      (error) => isProblem(error, cryptoProblems.invalid_key),
+    );
+  }
 });
 
-test('a time that is none is refused', () => {
-  for (const seconds of [-1, Number.NaN, Infinity]) {
-    assert.throws(() => fernet.encryptAt(Buffer.from('x'), seconds), RangeError);
+test('a time or a ttl that is none is refused, instead of letting a token live for ever', () => {
+  const token = fernet.encrypt(Buffer.from('x'));
+  for (const wrong of [-1, -0.5, Number.NaN, Infinity]) {
+    assert.throws(() => fernet.encryptAt(Buffer.from('x'), wrong), RangeError);
+    assert.throws(() => fernet.decrypt(token, { ttl: wrong }), RangeError);
+    assert.throws(() => fernet.decryptAt(token, 0, { ttl: wrong }), RangeError);
+    assert.throws(() => fernet.decryptAt(token, wrong, { ttl: 0 }), RangeError);
   }
+  assert.throws(() => fernet.encryptAt(Buffer.from('x'), 2 ** 64), RangeError);
 });
 
 function open({ token, secret, now, ttl_sec: ttl }: Vector): Uint8Array {
+  assert.ok(ttl !== undefined);
   const reader = createFernet({ keys: [new Secret(secret)], clock });
-  return reader.decrypt(token, { now: Date.parse(now) / 1000, ...(ttl === undefined ? {} : { ttl }) });
+  return reader.decryptAt(token, Date.parse(now) / 1000, { ttl });
 }
 
 function vectorsOf(name: string): readonly Vector[] {

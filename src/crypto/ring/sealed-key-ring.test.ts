@@ -34,6 +34,7 @@ test('keys of each purpose work, and are the same after opening again', async (t
     ring.ensure('artifacts', 'wrap'),
     ring.ensure('api-keys', 'mac'),
     ring.ensure('log', 'sign'),
+    ring.ensure('notes', 'seal'),
   ]);
   const again = await openKeyRing(options);
 
@@ -48,11 +49,17 @@ test('keys of each purpose work, and are the same after opening again', async (t
   const signature = sign(null, Buffer.from('head'), ring.signingKey('log').key);
   assert.ok(verify(null, Buffer.from('head'), createPublicKey(again.signingKey('log', 1).key), signature));
 
+  assert.ok(ring.sealKey('notes').key.equals(again.sealKey('notes', 1).key));
+  assert.equal(ring.sealKey('notes').key.symmetricKeySize, 32);
+
   const createdAt = options.clock.now();
+  await ring.close();
+  const versions = [{ version: 1, createdAt, state: 'active', stateSince: createdAt, uses: 0 }];
   assert.deepEqual(again.list(), [
-    { name: 'artifacts', purpose: 'wrap', versions: [{ version: 1, createdAt, state: 'active' }] },
-    { name: 'api-keys', purpose: 'mac', versions: [{ version: 1, createdAt, state: 'active' }] },
-    { name: 'log', purpose: 'sign', versions: [{ version: 1, createdAt, state: 'active' }] },
+    { name: 'artifacts', purpose: 'wrap', rotateDays: 90, versions },
+    { name: 'api-keys', purpose: 'mac', rotateDays: null, versions },
+    { name: 'log', purpose: 'sign', rotateDays: null, versions },
+    { name: 'notes', purpose: 'seal', rotateDays: 90, versions },
   ]);
 });
 
@@ -95,6 +102,7 @@ test('the active version is the newest active one; a destroyed one is not availa
   await seal(options, { v: 1, generation: 9, keys: { k: { purpose: 'wrap', versions } } });
   const ring = await openKeyRing(options);
   assert.deepEqual(ring.recipient('k'), { version: 2, recipient: recipientOf(one) });
+  await ring.close();
   assert.equal(ring.identity('k', 3), two);
   assert.throws(
     () => ring.identity('k', 1),
@@ -164,7 +172,7 @@ test('a document of another form is refused without quoting a key', async (t) =>
 
 test('a newer format is refused as newer', async (t) => {
   const options = await ringOptions(t);
-  await seal(options, { v: 2, rings: [] });
+  await seal(options, { v: 3, rings: [] });
   await rejects(openKeyRing(options), cryptoProblems.keyring_newer);
 });
 

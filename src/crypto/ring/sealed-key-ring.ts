@@ -1,33 +1,34 @@
-import { readFile } from 'node:fs/promises';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../../kernel/clock.ts';
 import { isProblem } from '../../kernel/problem.ts';
-import type { Secret } from '../../kernel/secret.ts';
-import { decryptStream, encryptStream } from '../age/age.ts';
-import { recipientOf } from '../age/keys.ts';
-import { codeOf, writeDurably } from '../durable-file.ts';
-import type { KeyPurpose, KeyRing } from './key-ring.ts';
 import { cryptoProblems } from '../problems.ts';
+import type { KeyFacts, KeyPurpose, ManagedKeyRing, VersionUse } from './key-ring.ts';
+import { ringProblems } from './problems.ts';
 import {
-  generateMaterial,
-  KEY_NAME,
-  openKeys,
-  parseRing,
-  RING_VERSION,
-  type RingDocument,
-  type Usable,
-} from './ring-document.ts';
+  assurance,
+  counting,
+  creation,
+  destruction,
+  marking,
+  type RingChange,
+  rescheduling,
+  rotation,
+} from './ring-changes.ts';
+import { openKeys, RING_VERSION, type RingKey, type Usable } from './ring-document.ts';
+import { type RingFileOptions, readRingFile, writeRingFile } from './ring-file.ts';
+import { createUseCounter } from './use-counter.ts';
 
-export interface KeyRingOptions {
-  /** Path of `keyring.age`. */
-  readonly path: string;
-  readonly rootIdentity: Secret<string>;
-  readonly clock: Clock;
+export interface KeyRingOptions extends RingFileOptions {
+  readonly clock: Pick<Clock, 'now'>;
 }
 
+/** Random 96-bit nonces: at most 2^32 values under one key (NIST SP 800-38D §8.3). */
+export const SEAL_USES_MAX = 2 ** 32;
+
 /** Makes an empty key ring, sealed to the root key, and opens it. Throws `crypto.keyring_exists`. */
-export async function createKeyRing(options: KeyRingOptions): Promise<KeyRing> {
+export async function createKeyRing(options: KeyRingOptions): Promise<ManagedKeyRing> {
   try {
-    await write(options, { v: RING_VERSION, generation: 1, keys: {} }, false);
+    await writeRingFile(options, { v: RING_VERSION, generation: 1, keys: {} }, false);
   } catch (error) {
     if (!isProblem(error, cryptoProblems.output_exists)) throw error;
     throw cryptoProblems.keyring_exists(`"${options.path}" exists`, { cause: error });
@@ -37,45 +38,52 @@ export async function createKeyRing(options: KeyRingOptions): Promise<KeyRing> {
 
 /**
  * Opens the key ring. Throws `crypto.keyring_missing`, `crypto.wrong_root_key`, `crypto.keyring_corrupt` or
- * `crypto.keyring_newer`. One process may hold it open for writing: a write after another's throws `crypto.keyring_conflict`.
+ * `crypto.keyring_newer`. One process may hold it open for writing: a write after another's throws
+ * `crypto.keyring_conflict`.
  */
-export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
-  let document = await read(options);
-  let keys = openKeys(document);
+export async function openKeyRing(options: KeyRingOptions): Promise<ManagedKeyRing> {
+  const { clock } = options;
+  let file = await readRingFile(options);
+  let keys = openKeys(file.document);
+  let closed = false;
   /** Writes follow each other; a failed one does not hold up the next. */
   let turn: Promise<unknown> = Promise.resolve();
+  const listeners: ((generation: number) => Promise<void>)[] = [];
+  // A reservation is nobody's effect: it must not run in the context of the request that happened to need it.
+  const outside = AsyncLocalStorage.snapshot();
+  const counter = createUseCounter(() => {
+    outside(() => {
+      const ahead = counting((name, { version, uses }) =>
+        Math.max(uses, counter.reservation(idOf(name, version)) ?? 0),
+      );
+      void change(ahead).catch(() => {
+        // It is asked for again, and the change that someone waits for tells what is wrong with the file.
+      });
+    });
+  });
 
-  const add = async (name: string, purpose: KeyPurpose): Promise<void> => {
-    if (!KEY_NAME.test(name)) throw cryptoProblems.key_unavailable(`"${name}" is not a name for a key`);
-    const existing = keys.get(name);
-    if (existing) {
-      if (existing.purpose === purpose) return;
-      throw cryptoProblems.key_unavailable(
-        `the key "${name}" is for ${existing.purpose}, not for ${purpose}`,
-      );
-    }
-    if ((await read(options)).generation !== document.generation) {
-      throw cryptoProblems.keyring_conflict(
-        'the key ring on the disk has another generation than the one opened',
-      );
-    }
-    const version = { version: 1, createdAt: options.clock.now(), state: 'active' as const };
-    const next = parseRing(
-      JSON.stringify({
-        v: RING_VERSION,
-        generation: document.generation + 1,
-        keys: {
-          ...document.keys,
-          [name]: { purpose, versions: [{ ...version, material: generateMaterial(purpose) }] },
-        },
-      }),
-    );
-    await write(options, next, true);
-    document = next;
-    keys = openKeys(next);
+  const change = (edit: RingChange): Promise<void> => {
+    const mine = turn.then(() => apply(edit));
+    turn = mine.catch(() => {});
+    return mine;
   };
 
-  const usable = <Purpose extends KeyPurpose>(name: string, purpose: Purpose, version?: number) => {
+  const apply = async (edit: RingChange): Promise<void> => {
+    if (closed) throw new TypeError('the key ring is closed');
+    const edited = edit(file.document);
+    if (edited === undefined) return;
+    const onDisk = await readRingFile(options);
+    if (!onDisk.sealed.equals(file.sealed)) {
+      throw cryptoProblems.keyring_conflict('the key ring on the disk is not the one that was opened');
+    }
+    const next = { ...edited, generation: file.document.generation + 1 };
+    const opened = openKeys(next);
+    file = await writeRingFile(options, next, true);
+    keys = opened;
+    for (const listener of listeners) await listener(next.generation);
+  };
+
+  const versionOf = (name: string, purpose: KeyPurpose, version: number | undefined) => {
     const key = keys.get(name);
     if (key?.purpose !== purpose)
       throw cryptoProblems.key_unavailable(`there is no ${purpose} key "${name}"`);
@@ -83,73 +91,89 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       version === undefined
         ? key.versions.findLast(({ state }) => state === 'active')
         : key.versions.find((candidate) => candidate.version === version);
-    if (!found) {
-      const which = version === undefined ? 'active version' : `version ${version}`;
-      throw cryptoProblems.key_unavailable(`the key "${name}" has no ${which}`);
+    if (found) return found;
+    const which = version === undefined ? 'active version' : `version ${version}`;
+    throw cryptoProblems.key_unavailable(`the key "${name}" has no ${which}`);
+  };
+
+  const usable = <Purpose extends KeyPurpose>(
+    name: string,
+    purpose: Purpose,
+    version?: number,
+    use: VersionUse = {},
+  ) => {
+    const found = versionOf(name, purpose, version);
+    const which = `version ${found.version} of the key "${name}"`;
+    if (!found.usable) throw cryptoProblems.key_unavailable(`${which} was destroyed`);
+    if (found.state === 'compromised' && use.compromised !== true) {
+      throw ringProblems.key_compromised(`${which} is marked as compromised`);
     }
-    if (!found.usable)
-      throw cryptoProblems.key_unavailable(`version ${found.version} of the key "${name}" was destroyed`);
+    if (version === undefined) note(name, found.version, purpose);
     return { version: found.version, ...(found.usable as Extract<Usable, { purpose: Purpose }>) };
   };
 
+  const note = (name: string, version: number, purpose: KeyPurpose): void => {
+    if (purpose !== 'wrap' && purpose !== 'seal') return;
+    const written = file.document.keys[name]?.versions[version - 1]?.uses ?? 0;
+    const id = idOf(name, version);
+    if (purpose === 'seal' && counter.uses(id, written) >= SEAL_USES_MAX) {
+      throw ringProblems.key_exhausted(`version ${version} of the key "${name}" has sealed 2^32 values`);
+    }
+    counter.count(id, written);
+  };
+
+  const factsOf = (name: string, { purpose, rotateDays, versions }: RingKey): KeyFacts => ({
+    name,
+    purpose,
+    rotateDays,
+    versions: versions.map(({ version, createdAt, state, stateSince, uses }) => ({
+      version,
+      createdAt,
+      state,
+      stateSince,
+      // Not more than is written: what was shown must still be shown after a crash.
+      uses: Math.min(counter.uses(idOf(name, version), uses), uses),
+    })),
+  });
+
+  const keyed = (purpose: 'seal' | 'mac' | 'sign') => (name: string, version?: number, use?: VersionUse) => {
+    const found = usable(name, purpose, version, use);
+    return { version: found.version, key: found.key };
+  };
+
   return {
-    list: () =>
-      Array.from(keys, ([name, { purpose, versions }]) => ({
-        name,
-        purpose,
-        versions: versions.map(({ version, createdAt, state }) => ({ version, createdAt, state })),
-      })),
-    ensure(name, purpose) {
-      const mine = turn.then(() => add(name, purpose));
-      turn = mine.catch(() => {});
-      return mine;
+    list: () => Object.entries(file.document.keys).map(([name, key]) => factsOf(name, key)),
+    find(name) {
+      const key = Object.hasOwn(file.document.keys, name) ? file.document.keys[name] : undefined;
+      return key && factsOf(name, key);
     },
+    generation: () => file.document.generation,
+    ensure: (name, purpose) => change(assurance(name, purpose, clock.now())),
+    create: (name, purpose, { rotateDays } = {}) => change(creation(name, purpose, rotateDays, clock.now())),
+    setRotateDays: (name, rotateDays) => change(rescheduling(name, rotateDays)),
+    rotate: (name) => change(rotation(name, clock.now())),
+    setState: (name, version, state) => change(marking(name, version, state, clock.now())),
+    destroy: (name, version) => change(destruction(name, version, clock.now())),
     recipient(name) {
       const { version, recipient } = usable(name, 'wrap');
       return { version, recipient };
     },
-    identity: (name, version) => usable(name, 'wrap', version).identity,
-    macKey(name, version) {
-      const found = usable(name, 'mac', version);
-      return { version: found.version, key: found.key };
-    },
-    signingKey(name, version) {
-      const found = usable(name, 'sign', version);
-      return { version: found.version, key: found.key };
+    identity: (name, version, use) => usable(name, 'wrap', version, use).identity,
+    sealKey: keyed('seal'),
+    macKey: keyed('mac'),
+    signingKey: keyed('sign'),
+    onWrite: (listener) => void listeners.push(listener),
+    async close() {
+      if (closed) return;
+      await change(counting((name, { version, uses }) => counter.uses(idOf(name, version), uses))).finally(
+        () => {
+          closed = true;
+        },
+      );
     },
   };
 }
 
-async function read({ path, rootIdentity }: KeyRingOptions): Promise<RingDocument> {
-  const sealed = await readFile(path).catch((error: unknown) => {
-    if (codeOf(error) !== 'ENOENT') throw error;
-    throw cryptoProblems.keyring_missing(`there is no key ring "${path}"`, { cause: error });
-  });
-  const pieces: Uint8Array[] = [];
-  try {
-    for await (const piece of decryptStream(once(sealed), { identities: [rootIdentity.reveal()] }))
-      pieces.push(piece);
-  } catch (error) {
-    if (isProblem(error, cryptoProblems.no_matching_key)) {
-      throw cryptoProblems.wrong_root_key('the root key is not the one that the key ring is sealed to', {
-        cause: error,
-      });
-    }
-    throw cryptoProblems.keyring_corrupt('the key ring does not verify', { cause: error });
-  }
-  return parseRing(Buffer.concat(pieces).toString('utf8'));
-}
-
-function write(
-  { path, rootIdentity }: KeyRingOptions,
-  document: RingDocument,
-  replace: boolean,
-): Promise<void> {
-  const plaintext = once(Buffer.from(JSON.stringify(document)));
-  const source = encryptStream(plaintext, { recipients: [recipientOf(rootIdentity.reveal())] });
-  return writeDurably({ path, source, replace });
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
+function idOf(name: string, version: number): string {
+  return `${name}/${version}`;
 }

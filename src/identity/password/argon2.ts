@@ -17,9 +17,12 @@ export interface Argon2 {
   close(): Promise<void>;
 }
 
-/** Raw pepper bytes by key version: argon2 takes no KeyObject. */
-export interface WorkerStart {
-  readonly peppers: ReadonlyMap<number, Uint8Array>;
+/** Raw pepper bytes by key version, asked for with each job: argon2 takes no KeyObject. */
+export type Peppers = Pick<ReadonlyMap<number, Uint8Array>, 'get'>;
+
+export interface WorkerJob extends Derivation {
+  readonly id: number;
+  readonly pepper: Uint8Array;
 }
 
 export type WorkerAnswer =
@@ -27,7 +30,7 @@ export type WorkerAnswer =
   | { readonly id: number; readonly error: string };
 
 /** Argon2 in one worker thread, started at the first use and again if it dies. An idle thread keeps no process alive. */
-export function createArgon2Worker({ peppers }: WorkerStart): Argon2 {
+export function createArgon2Worker({ peppers }: { readonly peppers: Peppers }): Argon2 {
   // The same extension as this file: .ts from source, .js in dist.
   const entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
   const waiting = new Map<number, { resolve(tag: Uint8Array): void; reject(error: Error): void }>();
@@ -36,11 +39,7 @@ export function createArgon2Worker({ peppers }: WorkerStart): Argon2 {
   let lastId = 0;
 
   function start(): Worker {
-    const worker = new Worker(entry, {
-      workerData: { peppers } satisfies WorkerStart,
-      env: {},
-      execArgv: [],
-    });
+    const worker = new Worker(entry, { env: {}, execArgv: [] });
     worker.on('message', (answer: WorkerAnswer) => {
       const job = waiting.get(answer.id);
       waiting.delete(answer.id);
@@ -64,13 +63,16 @@ export function createArgon2Worker({ peppers }: WorkerStart): Argon2 {
   return {
     derive(job) {
       if (closed) return Promise.reject(new Error('password hashing is closed'));
+      const pepper = peppers.get(job.pepperVersion);
+      if (pepper === undefined) {
+        return Promise.reject(new Error(`no version ${job.pepperVersion} of the password pepper`));
+      }
       const worker = (thread ??= start());
       const id = ++lastId;
       return new Promise((resolve, reject) => {
         waiting.set(id, { resolve, reject });
         worker.ref();
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-        worker.postMessage({ ...job, id });
+        worker.postMessage({ ...job, id, pepper } satisfies WorkerJob);
       });
     },
     async close() {

@@ -14,10 +14,10 @@ const peppers = new Map<number, Uint8Array>([
 ]);
 const argon2 = createArgon2Worker({ peppers });
 after(() => argon2.close());
-const hasher = createPasswordHasher({ argon2, pepperVersion: 1, clock: systemClock, cost: CHEAP });
+const hasher = createPasswordHasher({ argon2, pepperVersion: () => 1, clock: systemClock, cost: CHEAP });
 
 test('a password verifies against its own hash, in the thread, at the stated cost', async () => {
-  const real = createPasswordHasher({ argon2, pepperVersion: 1, clock: systemClock });
+  const real = createPasswordHasher({ argon2, pepperVersion: () => 1, clock: systemClock });
   const stored = await real.hash('violet tubas at noon', 'usr_1');
   const phc = parsePhc(stored);
   assert.deepEqual(PASSWORD_COST, { memoryKib: 19_456, passes: 2, parallelism: 1 });
@@ -39,7 +39,7 @@ test('a hash copied to the row of another user does not verify', async () => {
 
 test('a hash made under another pepper verifies with that one alone and asks to be made anew', async () => {
   const stored = await hasher.hash('violet tubas at noon', 'usr_1');
-  const rotated = createPasswordHasher({ argon2, pepperVersion: 2, clock: systemClock, cost: CHEAP });
+  const rotated = createPasswordHasher({ argon2, pepperVersion: () => 2, clock: systemClock, cost: CHEAP });
   assert.equal(await rotated.verify('violet tubas at noon', 'usr_1', stored), 'match_stale');
   assert.equal(
     await rotated.verify('violet tubas at noon', 'usr_1', stored.replace('keyid=MQ', 'keyid=Mg')),
@@ -51,7 +51,7 @@ test('a hash at another cost asks to be made anew', async () => {
   const stored = await hasher.hash('violet tubas at noon', 'usr_1');
   const dearer = createPasswordHasher({
     argon2,
-    pepperVersion: 1,
+    pepperVersion: () => 1,
     clock: systemClock,
     cost: { ...CHEAP, passes: 2 },
   });
@@ -61,7 +61,7 @@ test('a hash at another cost asks to be made anew', async () => {
 
 test('without a stored hash, or with a damaged one, the same work is done and nothing matches', async () => {
   const { double, jobs } = createSteppedArgon2();
-  const stepped = createPasswordHasher({ argon2: double, pepperVersion: 1, clock: systemClock });
+  const stepped = createPasswordHasher({ argon2: double, pepperVersion: () => 1, clock: systemClock });
   for (const [stored, verdict] of [
     [null, 'mismatch'],
     ['$argon2id$damaged', 'unreadable'],
@@ -79,7 +79,7 @@ test('without a stored hash, or with a damaged one, the same work is done and no
 
 test('one job runs at a time, 64 wait, and the next is refused as busy with a time to come back', async () => {
   const { double, jobs } = createSteppedArgon2();
-  const stepped = createPasswordHasher({ argon2: double, pepperVersion: 1, clock: systemClock });
+  const stepped = createPasswordHasher({ argon2: double, pepperVersion: () => 1, clock: systemClock });
   const accepted = Array.from({ length: 65 }, () => stepped.verify('x', 'usr_1', null));
   assert.equal(jobs.length, 1);
   await assert.rejects(stepped.verify('x', 'usr_1', null), (error) => {
@@ -97,7 +97,7 @@ test('one job runs at a time, 64 wait, and the next is refused as busy with a ti
 test('a job that waited longer than two seconds is dropped unhashed', async () => {
   const clock = createManualClock();
   const { double, jobs } = createSteppedArgon2();
-  const stepped = createPasswordHasher({ argon2: double, pepperVersion: 1, clock });
+  const stepped = createPasswordHasher({ argon2: double, pepperVersion: () => 1, clock });
   const first = stepped.verify('x', 'usr_1', null);
   const late = assert.rejects(stepped.verify('x', 'usr_1', null), (error) =>
     isProblem(error, identityProblems.busy),
@@ -114,7 +114,10 @@ test('a job that waited longer than two seconds is dropped unhashed', async () =
 
 test('a computation that fails is refused as busy, and the next one runs', async () => {
   await assert.rejects(
-    createPasswordHasher({ argon2, pepperVersion: 9, clock: systemClock, cost: CHEAP }).hash('x', 'usr_1'),
+    createPasswordHasher({ argon2, pepperVersion: () => 9, clock: systemClock, cost: CHEAP }).hash(
+      'x',
+      'usr_1',
+    ),
     (error) => isProblem(error, identityProblems.busy),
   );
   assert.equal(await hasher.verify('x', 'usr_1', null), 'mismatch');
@@ -122,7 +125,7 @@ test('a computation that fails is refused as busy, and the next one runs', async
 
 test('closing refuses what waits', async () => {
   const { double } = createSteppedArgon2();
-  const stepped = createPasswordHasher({ argon2: double, pepperVersion: 1, clock: systemClock });
+  const stepped = createPasswordHasher({ argon2: double, pepperVersion: () => 1, clock: systemClock });
   void stepped.verify('x', 'usr_1', null);
   const waiting = assert.rejects(stepped.verify('x', 'usr_1', null), (error) =>
     isProblem(error, identityProblems.busy),

@@ -42,7 +42,7 @@ export function createPasswordHasher({
 }: {
   argon2: Argon2;
   /** The active version of the pepper: what new hashes are made with. */
-  pepperVersion: number;
+  pepperVersion: () => number;
   clock: Pick<Clock, 'monotonic'>;
   cost?: Argon2Cost;
   waitingMax?: number;
@@ -50,7 +50,7 @@ export function createPasswordHasher({
 }): PasswordHasher {
   const queue: Queued[] = [];
   let running = false;
-  const dummy: Phc = { ...cost, pepperVersion, salt: randomBytes(SALT_BYTES), tag: randomBytes(TAG_BYTES) };
+  const dummy = { ...cost, salt: randomBytes(SALT_BYTES), tag: randomBytes(TAG_BYTES) };
 
   /** One at a time: jobs wait here, where they can still be dropped, and not in the thread's mailbox. */
   function derive(job: Derivation): Promise<Uint8Array> {
@@ -86,20 +86,13 @@ export function createPasswordHasher({
 
   return {
     async hash(password, userId) {
-      const salt = randomBytes(SALT_BYTES);
-      const tag = await derive({
-        ...cost,
-        password,
-        salt,
-        tagBytes: TAG_BYTES,
-        pepperVersion,
-        associatedData: userId,
-      });
-      return formatPhc({ ...cost, pepperVersion, salt, tag });
+      const made = { ...cost, pepperVersion: pepperVersion(), salt: randomBytes(SALT_BYTES) };
+      const tag = await derive({ ...made, password, tagBytes: TAG_BYTES, associatedData: userId });
+      return formatPhc({ ...made, tag });
     },
     async verify(password, userId, stored) {
       const parsed = stored === null ? undefined : parsePhc(stored);
-      const phc = parsed ?? dummy;
+      const phc: Phc = parsed ?? { ...dummy, pepperVersion: pepperVersion() };
       const tag = await derive({ ...phc, password, tagBytes: phc.tag.length, associatedData: userId });
       const equal = timingSafeEqual(tag, phc.tag);
       if (parsed === undefined) return stored === null ? 'mismatch' : 'unreadable';
@@ -117,7 +110,7 @@ export function createPasswordHasher({
       phc.memoryKib === cost.memoryKib &&
       phc.passes === cost.passes &&
       phc.parallelism === cost.parallelism &&
-      phc.pepperVersion === pepperVersion &&
+      phc.pepperVersion === pepperVersion() &&
       phc.salt.length === SALT_BYTES &&
       phc.tag.length === TAG_BYTES
     );

@@ -1,9 +1,21 @@
-/** Names the file format that `bytes` begin with, if it is a known one that is not ONNX. */
-export function recogniseFormat(bytes: Uint8Array): string | undefined {
-  if (bytes.length === 0) return 'an empty file';
-  if (isPickle(bytes)) return 'a Python pickle, which can run code when it is loaded';
-  if (isSafetensors(bytes)) return 'a safetensors file: weights without a graph';
-  return signatures.find(({ magic, at = 0 }) => startsWith(bytes, magic, at))?.name;
+/** What is known of a file that is no model. */
+export interface FileTraits {
+  /** Its first `FORMAT_HEAD_BYTES`, or all of it. */
+  readonly head: Uint8Array;
+  readonly length: number;
+  /** Its last byte; asked for only where the head leaves a doubt. */
+  readonly last: () => number | undefined;
+}
+
+/** Reaches beyond the farthest mark, that of tar at 257. */
+export const FORMAT_HEAD_BYTES = 512;
+
+/** Names the format of a file, if it is a known one that is not ONNX. */
+export function recogniseFormat(file: FileTraits): string | undefined {
+  if (file.length === 0) return 'an empty file';
+  if (isPickle(file)) return 'a Python pickle, which can run code when it is loaded';
+  if (isSafetensors(file)) return 'a safetensors file: weights without a graph';
+  return signatures.find(({ magic, at = 0 }) => startsWith(file.head, magic, at))?.name;
 }
 
 interface Signature {
@@ -50,17 +62,17 @@ const signatures: readonly Signature[] = [
 ];
 
 /** Protocol 2 to 5 opens with PROTO; older ones are text and end with STOP. */
-function isPickle(bytes: Uint8Array): boolean {
-  if (bytes[0] === 0x80 && bytes[1] !== undefined && bytes[1] <= 5) return true;
-  const text = Buffer.from(bytes.subarray(0, 256)).toString('latin1');
-  return bytes.at(-1) === 0x2e && /^(?:[(\]})lcdI]{1,3}|c)[a-zA-Z_][\w.]*\n/.test(text);
+function isPickle({ head, last }: FileTraits): boolean {
+  if (head[0] === 0x80 && head[1] !== undefined && head[1] <= 5) return true;
+  const text = Buffer.from(head.subarray(0, 256)).toString('latin1');
+  return /^(?:[(\]})lcdI]{1,3}|c)[a-zA-Z_][\w.]*\n/.test(text) && last() === 0x2e;
 }
 
 /** Eight bytes of header length, then the header in JSON. */
-function isSafetensors(bytes: Uint8Array): boolean {
-  if (bytes.length < 10 || bytes[8] !== 0x7b) return false;
-  const header = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-  return header >= 2n && header <= BigInt(bytes.length - 8);
+function isSafetensors({ head, length }: FileTraits): boolean {
+  if (length < 10 || head[8] !== 0x7b) return false;
+  const header = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true);
+  return header >= 2n && header <= BigInt(length - 8);
 }
 
 function startsWith(bytes: Uint8Array, magic: string, at: number): boolean {

@@ -1,5 +1,6 @@
 import type { ModelSignature, TensorSpec } from '../version.ts';
-import { recogniseFormat } from './formats.ts';
+import { type ByteSource, bytesSource, FileWindow, splitHead } from './file-window.ts';
+import { FORMAT_HEAD_BYTES, recogniseFormat } from './formats.ts';
 import { type OnnxLimits, type OnnxModel, onnxLimits, readOnnxModel } from './model.ts';
 import { defaultPolicy, type OnnxPolicy, onnxRules } from './rules.ts';
 import { toTensorSpec } from './signature.ts';
@@ -33,9 +34,13 @@ export interface InspectOptions {
   readonly limits?: OnnxLimits;
 }
 
-/** Reads an ONNX file without running any of it and judges it by the rules. Never throws for what the file holds. */
-export function inspectOnnx(bytes: Uint8Array, options: InspectOptions = {}): Inspection {
-  const model = tryRead(bytes, options.limits ?? onnxLimits);
+/**
+ * Reads an ONNX file without running any of it and judges it by the rules. Never throws for what the file holds. The
+ * numbers of its tensors are passed over: of a source, no more than a piece is in memory.
+ */
+export function inspectOnnx(file: Uint8Array | ByteSource, options: InspectOptions = {}): Inspection {
+  const source = file instanceof Uint8Array ? bytesSource(file) : file;
+  const model = tryRead(source, options.limits ?? onnxLimits);
   if ('rule' in model) return { verdict: 'block', findings: [model] };
   const policy = options.policy ?? defaultPolicy;
   const findings = onnxRules.flatMap(({ rule, severity, find }) =>
@@ -45,12 +50,14 @@ export function inspectOnnx(bytes: Uint8Array, options: InspectOptions = {}): In
   return { verdict: 'pass', findings, facts: factsOf(model) };
 }
 
-function tryRead(bytes: Uint8Array, limits: OnnxLimits): OnnxModel | Finding {
+function tryRead(source: ByteSource, limits: OnnxLimits): OnnxModel | Finding {
+  const { head, whole } = splitHead(source, FORMAT_HEAD_BYTES);
+  const file = new FileWindow(whole);
   try {
-    return readOnnxModel(bytes, limits);
+    return readOnnxModel(file, limits);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
-    const format = recogniseFormat(bytes);
+    const format = recogniseFormat({ head, length: file.length, last: () => file.at(file.length - 1) });
     return format === undefined
       ? { rule: error.rule, severity: 'block', message: `not a sound ONNX file: ${error.message}` }
       : { rule: 'format', severity: 'block', message: `not an ONNX file but ${format}` };

@@ -1,3 +1,4 @@
+import type { FileWindow } from './file-window.ts';
 import { operatorKey } from './functions.ts';
 import {
   attributeShape,
@@ -81,10 +82,10 @@ export const onnxLimits: OnnxLimits = {
 };
 
 /** Reads the structure of an ONNX file. Throws WireError for anything that is not one, or is beyond a limit. */
-export function readOnnxModel(bytes: Uint8Array, limits: OnnxLimits = onnxLimits): OnnxModel {
-  if (bytes.length > limits.bytesMax)
+export function readOnnxModel(file: FileWindow, limits: OnnxLimits = onnxLimits): OnnxModel {
+  if (file.length > limits.bytesMax)
     throw new WireError('too_large', `longer than ${limits.bytesMax} bytes`, 0);
-  return createReader(limits).model({ bytes, start: 0, end: bytes.length });
+  return createReader(limits).model({ file, start: 0, end: file.length });
 }
 
 type Operators = Map<string, OperatorUse>;

@@ -1,11 +1,13 @@
+import type { FileWindow } from './file-window.ts';
+
 /**
  * A reader of the protobuf wire format for bytes that nobody vouches for. It is stricter than protobuf itself: whatever
  * two parsers could read in two ways (overlong numbers, repeated singular fields, groups, unknown fields) is refused.
  */
 
-/** Part of a buffer that holds one message. */
+/** Part of a file that holds one message. Spans are read in the order in which they stand, each at most once. */
 export interface Span {
-  readonly bytes: Uint8Array;
+  readonly file: FileWindow;
   readonly start: number;
   readonly end: number;
 }
@@ -93,7 +95,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 class Cursor implements Field {
   number = 0;
   int = 0;
-  readonly #bytes: Uint8Array;
+  readonly #file: FileWindow;
   readonly #end: number;
   readonly #shape: MessageShape;
   readonly #budget: Budget;
@@ -104,8 +106,8 @@ class Cursor implements Field {
   #valueStart = 0;
   #delimited = false;
 
-  constructor({ bytes, start, end }: Span, shape: MessageShape, budget: Budget) {
-    this.#bytes = bytes;
+  constructor({ file, start, end }: Span, shape: MessageShape, budget: Budget) {
+    this.#file = file;
     this.#offset = start;
     this.#end = end;
     this.#shape = shape;
@@ -141,7 +143,7 @@ class Cursor implements Field {
   }
 
   span(): Span {
-    return { bytes: this.#bytes, start: this.#valueStart, end: this.#offset };
+    return { file: this.#file, start: this.#valueStart, end: this.#offset };
   }
 
   text(bytesMax: number): string {
@@ -151,8 +153,10 @@ class Cursor implements Field {
         `field ${this.number} of ${this.#shape.name} is longer than ${bytesMax} bytes`,
       );
     }
+    const bytes = this.#file.slice(this.#valueStart, this.#offset);
+    if (bytes === undefined) throw this.#refuse('malformed', 'the file is cut off');
     try {
-      return utf8.decode(this.#bytes.subarray(this.#valueStart, this.#offset));
+      return utf8.decode(bytes);
     } catch {
       throw this.#refuse('malformed', `field ${this.number} of ${this.#shape.name} is not UTF-8`);
     }
@@ -191,8 +195,10 @@ class Cursor implements Field {
   #varint(end = this.#end): number {
     let value = 0;
     let scale = 1;
+    // Ten bytes carry bit 63, the sign: kept in whole numbers too, for near 2^64 a double cannot tell -1 from 0.
+    let low = 0n;
     for (let length = 1; length <= 10; length++) {
-      const byte = this.#offset < end ? this.#bytes[this.#offset] : undefined;
+      const byte = this.#offset < end ? this.#file.at(this.#offset) : undefined;
       if (byte === undefined) throw this.#refuse('malformed', 'a number is cut off');
       this.#offset++;
       value += (byte & 127) * scale;
@@ -201,19 +207,12 @@ class Cursor implements Field {
         const overlong = byte === 0 && length > 1;
         if (overlong || (length === 10 && byte > 1))
           throw this.#refuse('malformed', 'a number is not in its shortest form');
-        return length === 10 ? this.#negative() : value;
+        return length === 10 ? Number(BigInt.asIntN(64, (BigInt(byte) << 63n) | low)) : value;
       }
+      if (length > 7) low |= BigInt(byte & 127) << BigInt(7 * (length - 1));
+      else if (length === 7) low = BigInt(value);
     }
     throw this.#refuse('malformed', 'a number is longer than ten bytes');
-  }
-
-  /** Ten bytes carry bit 63, the sign. Read again in whole numbers: near 2^64 a double cannot tell -1 from 0. */
-  #negative(): number {
-    let value = 0n;
-    for (let back = 1; back <= 10; back++) {
-      value = (value << 7n) | BigInt((this.#bytes[this.#offset - back] ?? 0) & 127);
-    }
-    return Number(BigInt.asIntN(64, value));
   }
 
   #refuse(rule: string, message: string): WireError {

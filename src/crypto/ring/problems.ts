@@ -1,0 +1,35 @@
+import { defineProblems } from '../../kernel/problem.ts';
+
+/** What can go wrong in the life of a ring key. */
+export const ringProblems = defineProblems('crypto', {
+  key_exists: {
+    status: 409,
+    title: 'A key of that name exists',
+    help: 'Names of keys are given once. For new material under the same name, rotate the key.',
+  },
+  key_version_active: {
+    status: 409,
+    title: 'The key version is the active one',
+    help: 'New data is sealed with the active version. Rotate the key first; the version before becomes decrypt-only.',
+  },
+  key_compromised: {
+    status: 409,
+    title: 'The key version is marked as compromised',
+    help: 'What is sealed under it is not opened, because someone else may have made it. Re-encrypt it under the active version with "modelkeep keyring reencrypt", or take the mark back with "modelkeep keyring mark".',
+  },
+  key_exhausted: {
+    status: 409,
+    title: 'The key version was used too often',
+    help: 'AES-GCM with random nonces is safe for 2^32 values under one key. Rotate the key.',
+  },
+  rotation_refused: {
+    status: 409,
+    title: 'This key is not rotated this way',
+    help: 'The key signs the audit log. Whoever verifies the log knows its verifier key, so a new one needs a note signed by both; a rotation without it would break every verification.',
+  },
+  keyring_rolled_back: {
+    status: 500,
+    title: 'The key ring is older than the one used before',
+    help: 'keyring.age has a lower generation than the keep has seen: it was replaced by an older copy, in which newer keys are missing and destroyed ones are back. Put the newest copy back. If there is none, allow this one generation by its number, once, with the setting keys.acceptGeneration.',
+  },
+});
