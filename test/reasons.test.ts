@@ -29,7 +29,8 @@ describe('what the log knows of a refusal, and the caller does not', () => {
       body: '{"value": 3}',
     });
     const { audit } = place.house.keep;
-    const found = await audit.entry(Number(response.headers.get('audit-index')));
+    const request = response.headers.get('x-request-id') ?? '';
+    const found = (await audit.source.read(0, 1000)).find(({ entry }) => entry.request === request);
     return {
       text: await response.text(),
       reason: found?.entry.reason ?? '',

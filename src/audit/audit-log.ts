@@ -36,6 +36,8 @@ export interface AuditLog {
   checkpoint(): Promise<string>;
   /** What a verifier needs besides the files: the public key as a C2SP verifier key. */
   readonly vkey: string;
+  /** While the log changes its key, the old verifier key follows the present one. */
+  vkeys(): readonly string[];
   /** Newest first; see `EntryPage.before` for how to go on. */
   entries(query: EntryQuery): Promise<EntryPage>;
   /** The entry with its source readable, where the key of its month has not been erased; else as it is. */
@@ -105,6 +107,11 @@ export interface Verification {
   readonly unsealed: number;
   /** First the ones with the smallest index. At most 100 are listed. */
   readonly problems: readonly VerificationProblem[];
+  /**
+   * Verifier keys to trust from now on: entries of this log, under a signature that was checked, name them as successors
+   * of a key that was given. Absent if there are none.
+   */
+  readonly successors?: readonly string[];
 }
 
 export interface VerificationProblem {

@@ -2,12 +2,17 @@ import type { VerificationProblem } from './audit-log.ts';
 import { readTileFile } from './log-files.ts';
 import { TILE_WIDTH, tilePath } from './tile.ts';
 import { leafHashInPlace } from './tree.ts';
+import { KEY_ROTATE } from './witness/key-rotation.ts';
+
+const ANNOUNCEMENT = Buffer.from(`"action":"${KEY_ROTATE}"`);
 
 /** What stands where up to 256 entries and their leaf hashes should be. */
 export interface BlockCheck {
   /** The leaf hashes to go on with; fewer than the width of the block if neither file has them. */
   readonly leaves: readonly Uint8Array[];
   readonly problems: readonly VerificationProblem[];
+  /** Some entry in it may announce a new key of the log. */
+  readonly announces: boolean;
 }
 
 export interface Block {
@@ -34,7 +39,7 @@ export function checkBlock({ directory, place, width, tile, pruned, isSigned }: 
     const message = `${tileFile}, with the hash of entry ${first}, is missing or has the wrong length`;
     problems.push({ kind: 'tile', index: first, file: tileFile, message });
   }
-  if (bundle === undefined && pruned) return { leaves: tile ?? [], problems };
+  if (bundle === undefined && pruned) return { leaves: tile ?? [], problems, announces: false };
   if (bundle === undefined) {
     problems.push({
       kind: 'entry',
@@ -42,8 +47,10 @@ export function checkBlock({ directory, place, width, tile, pruned, isSigned }: 
       file,
       message: `entry ${first} is missing: there is no ${file}`,
     });
-    return { leaves: tile ?? [], problems };
+    return { leaves: tile ?? [], problems, announces: false };
   }
+  // Before they are hashed, which overwrites what stands between them.
+  const announces = bundle.bytes.includes(ANNOUNCEMENT);
   const { leaves, whole } = hashBundle(bundle.bytes, bundle.width);
   const own = leaves.slice(0, width);
   const wrong = tile === undefined ? -1 : own.findIndex((leaf, at) => !same(leaf, tile[at]));
@@ -51,7 +58,8 @@ export function checkBlock({ directory, place, width, tile, pruned, isSigned }: 
     const index = first + wrong;
     if (own.length === width && isSigned(own)) {
       const message = `${tileFile} holds a wrong hash for entry ${index}; the entry itself is as signed`;
-      return { leaves: own, problems: [{ kind: 'tile', index, file: tileFile, message }] };
+      const tileProblem = { kind: 'tile', index, file: tileFile, message } as const;
+      return { leaves: own, problems: [tileProblem], announces };
     }
     problems.push({ kind: 'entry', index, file, message: `entry ${index} does not match its leaf hash` });
   } else if (leaves.length < bundle.width || !whole) {
@@ -59,7 +67,7 @@ export function checkBlock({ directory, place, width, tile, pruned, isSigned }: 
     const what = leaves.length < bundle.width ? 'is missing or cut short in' : 'should not be in';
     problems.push({ kind: 'entry', index, file, message: `entry ${index} ${what} ${file}` });
   }
-  return { leaves: problems.length > 0 ? (tile ?? own) : own, problems };
+  return { leaves: problems.length > 0 ? (tile ?? own) : own, problems, announces };
 }
 
 /** Leaf hashes of at most `width` entries, up to the first that is cut short. `whole`: nothing is left over. */

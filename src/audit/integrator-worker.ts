@@ -2,31 +2,33 @@ import { randomUUID } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Problem } from '../kernel/problem.ts';
 import { createIntegrator } from './integrator.ts';
-import { createNoteSigner, parseVerifierKey } from './note.ts';
+import { createLogKeys } from './key-overlap.ts';
 import { recover } from './recovery.ts';
 import type { SealerAnswer, SealerData, SealerRequest } from './sealer.ts';
 
 /** Opens the log, then seals it whenever it is told to: hashing and files, away from the thread that serves. */
 if (parentPort !== null) {
   const port = parentPort;
-  const { directory, origin, key } = workerData as SealerData;
+  const { directory, origin, keys: privateKeys, now } = workerData as SealerData;
   const answer = (answer: SealerAnswer): void => port.postMessage(answer, []);
   try {
-    const signer = createNoteSigner(origin, key);
-    const verifier = parseVerifierKey(signer.vkey);
-    if (verifier === undefined) throw new TypeError('the signing key has no verifier key');
-    const recovered = recover(directory, signer, verifier, randomUUID());
-    const integrator = createIntegrator({ directory, signer, verifier, recovered });
-    const { state, next, unfinished, last, tornBytes } = recovered;
-    const sealed = integrator.seal(next);
+    const keys = createLogKeys(origin, privateKeys);
+    const recovered = recover(directory, keys, randomUUID());
+    const integrator = createIntegrator({ directory, keys, recovered });
+    const { next, unfinished, last, announced, tornBytes } = recovered;
+    const sealed = integrator.seal(next, now);
+    const succession = integrator.succession();
+    const isAnnounced = announced?.from === succession?.from && announced?.to === succession?.to;
     answer({
       kind: 'opened',
       next,
       unfinished,
       tornBytes,
-      vkey: state.vkey,
       sealed,
       ...(last !== undefined && { last }),
+      ...(succession !== undefined && {
+        keyChange: { ...succession, ...(announced && isAnnounced && { announced: announced.overlapUntil }) },
+      }),
     });
     port.on('message', (request: SealerRequest) => {
       if (request.kind === 'close') {
@@ -35,7 +37,9 @@ if (parentPort !== null) {
       }
       try {
         integrator.expect(request.leaves);
-        answer({ kind: 'sealed', ...integrator.seal(request.upTo) });
+        const { overlap, upTo, now } = request;
+        const sealed = overlap === undefined ? integrator.seal(upTo, now) : integrator.rotate(overlap);
+        answer({ kind: 'sealed', ...sealed });
       } catch (error) {
         fail(error);
       }

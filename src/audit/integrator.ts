@@ -1,11 +1,19 @@
 import { auditProblems } from './problems.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
 import { createEdge } from './edge.ts';
-import { createLogWriter, readLogFile } from './log-files.ts';
-import type { NoteSigner, NoteVerifier } from './note.ts';
+import {
+  endOverlap,
+  formatVkeys,
+  type KeyOverlap,
+  type LogKeys,
+  signersOf,
+  successionOf,
+  vkeysOf,
+} from './key-overlap.ts';
+import { createLogWriter, type LogWriter, readLogFile } from './log-files.ts';
 import type { Recovered } from './recovery.ts';
 import { noteStart } from './starts.ts';
-import { type State, STATE_FILE, serialiseState } from './state.ts';
+import { type State, STATE_FILE, serialiseState, VKEY_FILE } from './state.ts';
 import { encodeBundle, encodeTile, TILE_WIDTH, tilePath } from './tile.ts';
 import { HASH_BYTES, leafHash } from './tree.ts';
 import { listSegments, readSegment, type Segment } from './wal/segment.ts';
@@ -16,10 +24,15 @@ import { listSegments, readSegment, type Segment } from './wal/segment.ts';
  */
 export interface Integrator {
   /**
-   * Seals the entries below `upTo`, which must be durable, and returns the checkpoint. After an error from the file
-   * system it may be called again; after a Problem it may not.
+   * Seals the entries below `upTo`, which must be durable, and returns the checkpoint. At `now`, milliseconds since
+   * 1970, an overlap of keys may be over. After an error from the file system it may be called again; after a Problem
+   * it may not.
    */
-  seal(upTo: number): Sealed;
+  seal(upTo: number, now: number): Sealed;
+  /** From now on both keys sign. The entry that announces it must be sealed. */
+  rotate(overlap: KeyOverlap): Sealed;
+  /** From which key to which the log is to change. */
+  succession(): { readonly from: string; readonly to: string } | undefined;
   /** Leaf hashes of entries that became durable, in order: what is read from the disk must have them. */
   expect(leaves: Uint8Array): void;
 }
@@ -27,20 +40,25 @@ export interface Integrator {
 export interface Sealed {
   readonly size: number;
   readonly checkpoint: string;
+  /** The verifier keys of who signed it, the present one first. */
+  readonly vkeys: readonly [string, ...string[]];
+  /** While two keys sign: until when, milliseconds since 1970. */
+  readonly overlapUntil?: number;
 }
 
 export interface IntegratorOptions {
   readonly directory: string;
-  readonly signer: NoteSigner;
-  readonly verifier: NoteVerifier;
+  readonly keys: LogKeys;
   readonly recovered: Recovered;
+  /** A test puts failing ones in their place. */
+  readonly files?: LogWriter;
 }
 
 /** Full tiles are written when this much waits, so that a long tail does not fill the memory. */
 const OUTBOX_BYTES = 8 << 20;
 
-export function createIntegrator({ directory, signer, verifier, recovered }: IntegratorOptions): Integrator {
-  const files = createLogWriter(directory);
+export function createIntegrator(options: IntegratorOptions): Integrator {
+  const { directory, keys, recovered, files = createLogWriter(directory) } = options;
   const outbox: { readonly file: string; readonly bytes: Uint8Array; readonly partials: string }[] = [];
   const expected: { readonly from: number; readonly leaves: Uint8Array }[] = [];
   const starts = new Map(recovered.starts);
@@ -55,36 +73,61 @@ export function createIntegrator({ directory, signer, verifier, recovered }: Int
   let cursor: { readonly segment: Segment; readonly index: number; readonly offset: number } | undefined;
   let state = recovered.state;
   let attempted = state;
-  return { seal, expect };
+  let shown = formatVkeys(state);
+  return { seal, rotate, succession: () => successionOf(state, keys), expect };
 
   function expect(leaves: Uint8Array): void {
     expected.push({ from: expectedEnd, leaves });
     expectedEnd += leaves.length / HASH_BYTES;
   }
 
-  function seal(upTo: number): Sealed {
-    const { size } = openCheckpoint(state.checkpoint, verifier);
+  function seal(upTo: number, now: number): Sealed {
+    const { size } = openCheckpoint(state.checkpoint, keys.verifiers);
     flushOutbox();
     if (edge.size() < upTo) integrate(upTo);
     flushOutbox();
-    if (edge.size() > size) {
-      writePartials();
-      files.settle();
-      const checkpoint = signCheckpoint(
-        { origin: signer.name, size: edge.size(), root: edge.root() },
-        signer,
-      );
-      commit({
-        ...state,
-        checkpoint,
-        previousSize: size,
-        unfinishedFrom: Math.min(edge.size(), ...starts.values()),
-      });
-      files.put('checkpoint', Buffer.from(checkpoint));
-      files.settle();
-      removeSegments(size);
-    }
-    return { size: edge.size(), checkpoint: state.checkpoint };
+    const next = endOverlap(state, keys, now);
+    if (edge.size() > size || next !== state) publish(next, size);
+    return sealed();
+  }
+
+  function rotate(overlap: KeyOverlap): Sealed {
+    const { size } = openCheckpoint(state.checkpoint, keys.verifiers);
+    publish({ ...state, rotation: overlap }, size);
+    return sealed();
+  }
+
+  function sealed(): Sealed {
+    const { checkpoint, rotation } = state;
+    return {
+      size: edge.size(),
+      checkpoint,
+      vkeys: vkeysOf(state),
+      ...(rotation !== undefined && { overlapUntil: rotation.until }),
+    };
+  }
+
+  /** Signs what is integrated with the keys that `next` names, the state first. */
+  function publish(next: State, previousSize: number): void {
+    writePartials();
+    files.settle();
+    const checkpoint = signCheckpoint(
+      { origin: keys.active.name, size: edge.size(), root: edge.root() },
+      signersOf(next, keys),
+    );
+    const unfinishedFrom = Math.min(edge.size(), ...starts.values());
+    commit({ ...next, checkpoint, previousSize, unfinishedFrom });
+    files.put('checkpoint', Buffer.from(checkpoint));
+    showKeys();
+    files.settle();
+    removeSegments(previousSize);
+  }
+
+  function showKeys(): void {
+    const text = formatVkeys(state);
+    if (text === shown) return;
+    files.put(VKEY_FILE, Buffer.from(text));
+    shown = text;
   }
 
   /** Compares with what was written before, so that of two signers on one directory the first one stops. */
@@ -193,7 +236,10 @@ export function createIntegrator({ directory, signer, verifier, recovered }: Int
     const segments = listSegments(directory);
     segments.forEach((segment, at) => {
       const following = segments[at + 1];
-      if (following !== undefined && following.first <= covered) files.remove(segment.file);
+      if (following === undefined || following.first > covered) return;
+      // A checkpoint that only changes its signatures covers all of the segment that was read last.
+      if (cursor?.segment.first === segment.first) cursor = undefined;
+      files.remove(segment.file);
     });
   }
 }

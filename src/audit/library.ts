@@ -50,3 +50,4 @@ export type { Policy } from './witness/policy.ts';
 export type { Verification, VerificationProblem, VerificationProgress } from './audit-log.ts';
 export { opensTo } from './privacy/commitment.ts';
 export { verifyLog } from './verify.ts';
+export type { VerifierKeys } from './verify.ts';

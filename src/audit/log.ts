@@ -7,6 +7,7 @@ import { readBundles } from './bundle-source.ts';
 import { COALESCE_LIMITS, type CoalesceLimits, createCoalescer } from './coalesce.ts';
 import type { EntryDraft } from './entry.ts';
 import { createGrowth } from './growth.ts';
+import { changeKey } from './key-change.ts';
 import type { Privacy } from './privacy/privacy.ts';
 import { auditProblems } from './problems.ts';
 import { finishRemoval, PRUNE_ACTION, readPruned, removeBundles, writePruned } from './prune.ts';
@@ -29,6 +30,11 @@ export interface AuditLogOptions {
   readonly directory: string;
   /** Ed25519 private key. */
   readonly signingKey: KeyObject;
+  /**
+   * Older keys of the log. If it was signed by one of them, it changes to `signingKey`: an entry says so, and both sign
+   * for a while.
+   */
+  readonly previousKeys?: readonly KeyObject[];
   /** Names the log and its key: no white space, no plus sign; `keep.example.org/audit`. */
   readonly origin: string;
   readonly clock: Clock;
@@ -52,6 +58,8 @@ export interface AuditTuning {
   readonly coalesce: CoalesceLimits;
   /** Counts of a flood are recorded at most this long after the first, milliseconds. */
   readonly coalesceMs: number;
+  /** How long both keys sign when the log changes its key, milliseconds. */
+  readonly keyOverlapMs: number;
   /** Free and total space where the log lies. */
   readonly measure: (directory: string) => Promise<Space>;
   /** Makes the thread that writes; a test puts a failing one in its place. */
@@ -67,6 +75,7 @@ const TUNING: AuditTuning = {
   unsealedMax: 1_000_000,
   coalesce: COALESCE_LIMITS,
   coalesceMs: 1000,
+  keyOverlapMs: 30 * 86_400_000,
   measure: measureSpace,
   startWriter: (workerData) => new Worker(workerUrl('wal/writer-worker', import.meta.url), { workerData }),
 };
@@ -76,11 +85,12 @@ const TUNING: AuditTuning = {
  * with `audit.log_corrupt` naming the first bad entry, `audit.key_mismatch`, or `audit.unavailable`.
  */
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
-  const { directory, signingKey, origin, clock, log, privacy } = options;
+  const { directory, signingKey, previousKeys = [], origin, clock, log, privacy } = options;
   const tuning = { ...TUNING, ...options.tuning };
   let timer: NodeJS.Timeout | undefined;
   let closing: Promise<void> | undefined;
-  const sealer = await openSealer({ directory, origin, key: signingKey }, (reason) => writer.fail(reason));
+  const keys = [signingKey, ...previousKeys];
+  const sealer = await openSealer({ directory, origin, keys, clock }, (reason) => writer.fail(reason));
   const { opened } = sealer;
   const growth = createGrowth();
   const recent = createRecent();
@@ -165,7 +175,10 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
       const { checkpoint } = await sealer.seal(writer.size());
       return checkpoint;
     },
-    vkey: opened.vkey,
+    get vkey() {
+      return sealer.sealed().vkeys[0];
+    },
+    vkeys: () => sealer.sealed().vkeys,
     async entries(query) {
       return await searchBundles(directory, { first, size: await readable() }, query);
     },
@@ -187,14 +200,24 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
       onGrowth: (listener) => growth.onGrowth(listener),
     },
     async verify() {
-      await sealer.seal(writer.size());
-      return await verifyInThread(directory, opened.vkey);
+      const { vkeys } = await sealer.seal(writer.size());
+      return await verifyInThread(directory, vkeys);
     },
     close() {
       closing ??= close();
       return closing;
     },
   };
+  if (opened.keyChange !== undefined) {
+    const overlapMs = tuning.keyOverlapMs;
+    const append: AuditLog['append'] = (draft) => auditLog.append(draft);
+    await changeKey({ change: opened.keyChange, append, sealer, clock, overlapMs, log }).catch(
+      async (error: unknown) => {
+        await auditLog.close().catch(() => {});
+        throw error;
+      },
+    );
+  }
   return auditLog;
 
   async function write(text: string): ReturnType<Writer['append']> {
@@ -254,6 +277,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
   /** Every second or so: a disk that fills up or does not answer is noticed even while nobody writes. */
   function look(): void {
     void reserve.check();
+    if (sealer.isOverlapOver() && writer.failure() === undefined) scheduleSeal();
     privacy?.prepare().catch((error: Error) => log.error('audit.privacy_failed', { error }));
     const isStalled = writer.stalled();
     if (isStalled) {
@@ -315,9 +339,9 @@ function readinessOf(
 }
 
 /** In a thread of its own: a check reads and hashes everything there is. */
-async function verifyInThread(directory: string, vkey: string): Promise<Verification> {
+async function verifyInThread(directory: string, vkeys: readonly string[]): Promise<Verification> {
   const url = workerUrl('verify-worker', import.meta.url);
-  const worker = new Worker(url, { workerData: { directory, vkey } });
+  const worker = new Worker(url, { workerData: { directory, vkeys } });
   return await new Promise((resolve, reject) => {
     const fail = (cause: unknown): void =>
       reject(auditProblems.unavailable('The audit log could not be checked.', { cause }));

@@ -70,6 +70,7 @@ export function createMemoryAuditLog({
     space: () => 'ample',
     checkpoint: async () => checkpoint(),
     vkey: signer.vkey,
+    vkeys: () => [signer.vkey],
     async entries(query) {
       const limit = Math.min(Math.max(1, query.limit ?? LIMIT_DEFAULT), LIMIT_MAX);
       const { before = entries.length, after = -1 } = query;

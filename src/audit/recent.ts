@@ -9,8 +9,14 @@ export interface Recent {
   read(from: number, limit: number): readonly IndexedEntry[];
 }
 
-export function createRecent({ countMax = 8192, charactersMax = 8 << 20 } = {}): Recent {
-  const held = new Map<number, { readonly text: string; readonly leaf: Uint8Array }>();
+interface Held {
+  readonly text: string;
+  readonly leaf: Uint8Array;
+  entry?: Entry;
+}
+
+export function createRecent({ countMax = 4096, charactersMax = 8 << 20 } = {}): Recent {
+  const held = new Map<number, Held>();
   let characters = 0;
   return {
     add(index, text, leaf) {
@@ -25,9 +31,11 @@ export function createRecent({ countMax = 8192, charactersMax = 8 << 20 } = {}):
     read(from, limit) {
       const found: IndexedEntry[] = [];
       for (let index = from; index < from + limit; index++) {
-        const entry = held.get(index);
-        if (entry === undefined) break;
-        found.push({ index, leaf: entry.leaf, entry: JSON.parse(entry.text) as Entry });
+        const each = held.get(index);
+        if (each === undefined) break;
+        // Once, however many follow.
+        each.entry ??= JSON.parse(each.text) as Entry;
+        found.push({ index, leaf: each.leaf, entry: each.entry });
       }
       return found;
     },

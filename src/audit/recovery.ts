@@ -3,16 +3,24 @@ import { dirname, join } from 'node:path';
 import type { UnfinishedEntry } from './audit-log.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
 import type { Entry } from './entry.ts';
-import { createLogWriter, readLogFile, readTile, readTileFile, syncDirectory } from './log-files.ts';
-import type { NoteSigner, NoteVerifier } from './note.ts';
+import { formatVkeys, type LogKeys, vkeysOf } from './key-overlap.ts';
+import {
+  createLogWriter,
+  type LogWriter,
+  readLogFile,
+  readTile,
+  readTileFile,
+  syncDirectory,
+} from './log-files.ts';
 import { auditProblems } from './problems.ts';
 import { entryAt, noteStart } from './starts.ts';
-import { readState, type State, STATE_FILE, serialiseState } from './state.ts';
+import { readState, type State, STATE_FILE, serialiseState, VKEY_FILE } from './state.ts';
 import { parseBundle, TILE_WIDTH, tilePath } from './tile.ts';
 import { EMPTY_ROOT } from './tree.ts';
 import { verification } from './verification.ts';
 import { readChain } from './wal/chain.ts';
 import { listSegments, segmentAt } from './wal/segment.ts';
+import { type KeyRotation, keyRotationOf, parseVerifierKeys } from './witness/key-rotation.ts';
 
 /** What is known about a log when it has been opened. */
 export interface Recovered {
@@ -28,6 +36,8 @@ export interface Recovered {
   /** Starts without an end among all entries. */
   readonly unfinished: readonly UnfinishedEntry[];
   readonly last?: Pick<Entry, 'id' | 'time'>;
+  /** The last entry, if it announces a new key of the log. */
+  readonly announced?: KeyRotation;
   /** Bytes of an unfinished last write that were cut off. */
   readonly tornBytes: number;
 }
@@ -37,30 +47,26 @@ const REHASHED = 65_536;
 
 /**
  * Brings the files of a log in order, or begins a new one. Throws `audit.log_corrupt` naming the first bad entry, and
- * `audit.key_mismatch` if another key signed it. Cuts off a last write that never finished, and mends nothing else.
+ * `audit.key_mismatch` if it was signed by none of `keys`. Cuts off a last write that never finished, and mends nothing else.
  */
 export function recover(
   directory: string,
-  signer: NoteSigner,
-  verifier: NoteVerifier,
+  keys: LogKeys,
   owner: string,
+  files: LogWriter = createLogWriter(directory),
 ): Recovered {
   mkdirSync(join(directory, 'wal'), { recursive: true, mode: 0o700 });
-  const found = readState(directory) ?? begin(directory, signer);
-  const { vkey } = found.state;
-  if (vkey !== signer.vkey)
-    throw auditProblems.key_mismatch(`log/ was signed by ${vkey}, this keep signs as ${signer.vkey}`);
-  const files = createLogWriter(directory);
+  const found = readState(directory) ?? begin(directory, keys, files);
+  const [vkey] = vkeysOf(found.state);
+  if (!keys.signers.has(vkey))
+    throw auditProblems.key_mismatch(`log/ was signed by ${vkey}, this keep signs as ${keys.active.vkey}`);
   if (readLogFile(directory, 'checkpoint') === undefined)
     files.put('checkpoint', Buffer.from(found.state.checkpoint));
-  const { size } = openState(found.state, verifier);
-  check(directory, verifier, size);
+  const { size } = openState(found.state, keys);
+  check(directory, keys, size);
   const chain = finishWal(directory, size, found.state);
   const state = { ...found.state, owner };
-  const shown = readLogFile(directory, 'vkey')?.toString();
-  if (shown === undefined) files.put('vkey', Buffer.from(`${signer.vkey}\n`));
-  else if (shown !== `${signer.vkey}\n`)
-    throw auditProblems.log_corrupt('vkey is not the key that signed this log');
+  showKeys(directory, state, keys, files);
   files.put(STATE_FILE, Buffer.from(serialiseState(state)));
   files.put('checkpoint', Buffer.from(state.checkpoint));
   files.settle();
@@ -69,8 +75,19 @@ export function recover(
   return { state, levels: readLevels(directory, size), bundle, ...chain };
 }
 
+/** Puts the file `vkey` right where a crash has left that of a moment before. */
+function showKeys(directory: string, state: State, keys: LogKeys, files: LogWriter): void {
+  const text = formatVkeys(state);
+  const shown = readLogFile(directory, VKEY_FILE)?.toString();
+  if (shown === text) return;
+  const isOurs = (vkey: string): boolean => keys.signers.has(vkey) || vkeysOf(state).includes(vkey);
+  if (shown !== undefined && parseVerifierKeys(shown)?.every(isOurs) !== true)
+    throw auditProblems.log_corrupt('vkey is not the key that signed this log');
+  files.put(VKEY_FILE, Buffer.from(text));
+}
+
 /** A new log: an empty segment first, so that from the first signature on its loss is noticed. */
-function begin(directory: string, signer: NoteSigner): { readonly state: State } {
+function begin(directory: string, { active }: LogKeys, files: LogWriter): { readonly state: State } {
   const isUsed = ['checkpoint', 'tile', 'vkey'].some((file) => existsSync(join(directory, file)));
   const holdsEntries = listSegments(directory).some(({ path, first }) => first > 0 || isNotEmpty(path));
   if (isUsed || holdsEntries)
@@ -78,9 +95,8 @@ function begin(directory: string, signer: NoteSigner): { readonly state: State }
   const { path } = segmentAt(directory, 0);
   writeFileSync(path, '', { mode: 0o600, flush: true });
   syncDirectory(dirname(path));
-  const checkpoint = signCheckpoint({ origin: signer.name, size: 0, root: EMPTY_ROOT }, signer);
-  const state: State = { v: 1, vkey: signer.vkey, owner: '', checkpoint, previousSize: 0, unfinishedFrom: 0 };
-  const files = createLogWriter(directory);
+  const checkpoint = signCheckpoint({ origin: active.name, size: 0, root: EMPTY_ROOT }, active);
+  const state: State = { vkey: active.vkey, owner: '', checkpoint, previousSize: 0, unfinishedFrom: 0 };
   files.put(STATE_FILE, Buffer.from(serialiseState(state)));
   files.settle();
   return { state };
@@ -90,23 +106,23 @@ function isNotEmpty(path: string): boolean {
   return (readLogFile(dirname(path), path.slice(dirname(path).length + 1))?.length ?? 0) > 0;
 }
 
-function openState(state: State, verifier: NoteVerifier): { readonly size: number } {
+function openState(state: State, { verifiers }: LogKeys): { readonly size: number } {
   try {
-    return openCheckpoint(state.checkpoint, verifier);
+    return openCheckpoint(state.checkpoint, verifiers);
   } catch (error) {
     throw auditProblems.log_corrupt(`${STATE_FILE}: ${(error as Error).message}`, { cause: error });
   }
 }
 
-function check(directory: string, verifier: NoteVerifier, size: number): void {
-  const steps = verification(directory, verifier, { since: size - REHASHED });
+function check(directory: string, { verifiers }: LogKeys, size: number): void {
+  const steps = verification(directory, verifiers, { since: size - REHASHED });
   let step = steps.next();
   while (step.done !== true) step = steps.next();
   const [problem] = step.value.problems;
   if (problem !== undefined) throw auditProblems.log_corrupt(problem.message);
 }
 
-type WalFacts = Pick<Recovered, 'next' | 'starts' | 'unfinished' | 'last' | 'tornBytes'>;
+type WalFacts = Pick<Recovered, 'next' | 'starts' | 'unfinished' | 'last' | 'announced' | 'tornBytes'>;
 
 function finishWal(directory: string, size: number, { unfinishedFrom }: State): WalFacts {
   const open = new Map<string, number>();
@@ -145,11 +161,13 @@ function finishWal(directory: string, size: number, { unfinishedFrom }: State): 
     return { index, id, entry: entryAt(index, entries.get(index) ?? new Uint8Array()) };
   });
   const entry = last === undefined ? undefined : entryAt(last.index, last.bytes);
+  const announced = entry && keyRotationOf(entry);
   return {
     next,
     starts,
     unfinished,
     tornBytes: live.torn,
+    ...(announced !== undefined && { announced }),
     ...(entry !== undefined && { last: { id: entry.id, time: entry.time } }),
   };
 }

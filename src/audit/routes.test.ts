@@ -78,7 +78,10 @@ describe('the audit routes', () => {
     const checkpoint = await ask(log, 'GET /api/v1/audit/checkpoint');
     assert.match(checkpoint.body as string, /^memory\.test\/audit\n1\n/);
     assert.equal(checkpoint.headers?.['content-type'], 'text/plain; charset=utf-8');
-    assert.deepEqual((await ask(log, 'GET /api/v1/audit/vkey')).body, { vkey: log.vkey });
+    assert.deepEqual((await ask(log, 'GET /api/v1/audit/vkey')).body, {
+      vkey: log.vkey,
+      vkeys: [log.vkey],
+    });
     const notes: AuditFacts[] = [];
     const { body } = await ask(log, 'POST /api/v1/audit/verify', {}, notes);
     assert.equal((body as { ok: boolean }).ok, true);

@@ -19,10 +19,14 @@ const verification = z.object({
       message: z.string(),
     }),
   ),
+  successors: z
+    .array(z.string())
+    .optional()
+    .describe('verifier keys that follow, by entries of the log, from those it was checked with'),
 });
 
 type AuditPermission = 'audit.read' | 'audit.verify';
-type AuditReader = Pick<AuditLog, 'entry' | 'checkpoint' | 'vkey' | 'verify' | 'reveal'>;
+type AuditReader = Pick<AuditLog, 'entry' | 'checkpoint' | 'vkey' | 'vkeys' | 'verify' | 'reveal'>;
 
 export function createAuditRoutes(audit: AuditReader): readonly Route<AuditPermission>[] {
   const common = { tag: 'audit', kind: 'read' } as const;
@@ -61,9 +65,12 @@ export function createAuditRoutes(audit: AuditReader): readonly Route<AuditPermi
       path: '/api/v1/audit/vkey',
       guard: { permission: 'audit.verify', scope: log },
       audit: 'audit.vkey',
-      summary: 'Show the verifier key of the log',
-      response: z.object({ vkey: z.string() }),
-      handle: () => ({ body: { vkey: audit.vkey } }),
+      summary: 'Show the verifier key of the log, and the old one while it changes',
+      response: z.object({
+        vkey: z.string(),
+        vkeys: z.array(z.string()).describe('the present one first; while the log changes its key, two'),
+      }),
+      handle: () => ({ body: { vkey: audit.vkey, vkeys: [...audit.vkeys()] } }),
     },
     {
       ...common,

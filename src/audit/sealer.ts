@@ -1,8 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
+import type { Clock } from '../kernel/clock.ts';
 import type { UnfinishedEntry } from './audit-log.ts';
 import type { Entry } from './entry.ts';
 import type { Sealed } from './integrator.ts';
+import type { KeyOverlap } from './key-overlap.ts';
 import { auditProblems } from './problems.ts';
 import { workerUrl } from './worker-url.ts';
 
@@ -15,6 +17,10 @@ export interface Sealer {
   expect(leaves: Uint8Array): void;
   /** Resolves when the entries below `upTo`, which must be durable, are under a published checkpoint. */
   seal(upTo: number): Promise<Sealed>;
+  /** From now on both keys sign; everything that is durable must be sealed. */
+  rotate(overlap: KeyOverlap): Promise<Sealed>;
+  /** Two keys sign, and should not any more. */
+  isOverlapOver(): boolean;
   close(): Promise<void>;
 }
 
@@ -23,11 +29,28 @@ export interface Opened {
   readonly unfinished: readonly UnfinishedEntry[];
   readonly last?: Pick<Entry, 'id' | 'time'>;
   readonly tornBytes: number;
-  readonly vkey: string;
+  /** The active key is not yet that of the log. */
+  readonly keyChange?: KeyChange;
+}
+
+export interface KeyChange {
+  /** Verifier keys. */
+  readonly from: string;
+  readonly to: string;
+  /** The last entry says so already: until when both are to sign. */
+  readonly announced?: number;
 }
 
 export type SealerRequest =
-  | { readonly kind: 'seal'; readonly upTo: number; readonly leaves: Uint8Array }
+  | {
+      readonly kind: 'seal';
+      readonly upTo: number;
+      readonly leaves: Uint8Array;
+      /** Milliseconds since 1970. */
+      readonly now: number;
+      /** Signs with both keys from now on instead. */
+      readonly overlap?: KeyOverlap;
+    }
   | { readonly kind: 'close' };
 
 export type SealerAnswer =
@@ -39,14 +62,21 @@ export type SealerAnswer =
 export interface SealerData {
   readonly directory: string;
   readonly origin: string;
-  readonly key: KeyObject;
+  /** Ed25519 private keys, the active one first, then older ones that may still be the log's. */
+  readonly keys: readonly KeyObject[];
+  /** When it is opened, milliseconds since 1970. */
+  readonly now: number;
 }
 
 /**
  * Opens the log in a thread of its own. Rejects with `audit.log_corrupt`, `audit.key_mismatch`, or `audit.unavailable`
  * if the files cannot be read or written. `onFailure` is told when nothing can be sealed any more.
  */
-export async function openSealer(data: SealerData, onFailure: (reason: string) => void): Promise<Sealer> {
+export async function openSealer(
+  { clock, ...options }: Omit<SealerData, 'now'> & { readonly clock: Pick<Clock, 'now'> },
+  onFailure: (reason: string) => void,
+): Promise<Sealer> {
+  const data: SealerData = { ...options, now: clock.now() };
   const worker = new Worker(workerUrl('integrator-worker', import.meta.url), { workerData: data });
   let waiting = Promise.withResolvers<SealerAnswer>();
   let leaves: Uint8Array[] = [];
@@ -69,10 +99,12 @@ export async function openSealer(data: SealerData, onFailure: (reason: string) =
       leaves.push(more);
     },
     seal(upTo) {
-      const result = turn.then(() => (sealed.size >= upTo ? sealed : ask(upTo)));
-      turn = result.catch(() => {});
-      return result;
+      return inTurn(() => (sealed.size >= upTo && !isOverlapOver() ? sealed : ask(upTo)));
     },
+    rotate(overlap) {
+      return inTurn(() => ask(sealed.size, overlap));
+    },
+    isOverlapOver,
     async close() {
       await turn;
       if (hasStopped) return;
@@ -85,20 +117,38 @@ export async function openSealer(data: SealerData, onFailure: (reason: string) =
     },
   };
 
-  async function ask(upTo: number): Promise<Sealed> {
+  function inTurn(work: () => Sealed | Promise<Sealed>): Promise<Sealed> {
+    const result = turn.then(work);
+    turn = result.catch(() => {});
+    return result;
+  }
+
+  function isOverlapOver(): boolean {
+    return sealed.overlapUntil !== undefined && clock.now() >= sealed.overlapUntil;
+  }
+
+  async function ask(upTo: number, overlap?: KeyOverlap): Promise<Sealed> {
     if (hasStopped) throw refusal(STOPPED);
     waiting = Promise.withResolvers();
     const batch = Uint8Array.from(Buffer.concat(leaves));
     leaves = [];
     worker.ref();
-    worker.postMessage({ kind: 'seal', upTo, leaves: batch } satisfies SealerRequest, [batch.buffer]);
+    const request: SealerRequest = {
+      kind: 'seal',
+      upTo,
+      leaves: batch,
+      now: clock.now(),
+      ...(overlap !== undefined && { overlap }),
+    };
+    worker.postMessage(request, [batch.buffer]);
     const answer = await waiting.promise;
     worker.unref();
     if (answer.kind !== 'sealed') {
       if (answer.kind === 'failed' && answer.code !== undefined) onFailure(answer.reason);
       throw refusal(answer);
     }
-    sealed = { size: answer.size, checkpoint: answer.checkpoint };
+    const { kind: _, ...head } = answer;
+    sealed = head;
     return sealed;
   }
 }

@@ -1,3 +1,4 @@
+import type { KeyOverlap } from './key-overlap.ts';
 import { auditProblems } from './problems.ts';
 import { readLogFile } from './log-files.ts';
 
@@ -6,8 +7,10 @@ import { readLogFile } from './log-files.ts';
  * inconsistent with it is ever signed.
  */
 export interface State {
-  readonly v: 1;
+  /** The verifier key of the log; while it changes, the old one. */
   readonly vkey: string;
+  /** The log changes its key: checkpoints carry both signatures. */
+  readonly rotation?: KeyOverlap;
   /** Random, new with each opening: a signer that finds another owner has been replaced and stops. */
   readonly owner: string;
   readonly checkpoint: string;
@@ -18,18 +21,27 @@ export interface State {
 }
 
 export const STATE_FILE = 'state.json';
+/** Verifier keys, one a line, the present one first: for convenience, nothing is verified with it. */
+export const VKEY_FILE = 'vkey';
 
-export function serialiseState({ vkey, owner, checkpoint, previousSize, unfinishedFrom }: State): string {
-  return `${JSON.stringify({ v: 1, vkey, owner, checkpoint, previousSize, unfinishedFrom }, undefined, 2)}\n`;
+/** Version 2 has a rotation, version 1 has none: a program that knows only one key of a log must not go on with it. */
+export function serialiseState(state: State): string {
+  const { vkey, rotation, owner, checkpoint, previousSize, unfinishedFrom } = state;
+  const head = rotation === undefined ? { v: 1, vkey } : { v: 2, vkey, rotation: ordered(rotation) };
+  return `${JSON.stringify({ ...head, owner, checkpoint, previousSize, unfinishedFrom }, undefined, 2)}\n`;
 }
+
+const ordered = ({ to, until }: KeyOverlap): KeyOverlap => ({ to, until });
 
 export function parseState(text: string): State | undefined {
   try {
-    const state = JSON.parse(text) as State;
+    const { v: _, ...state } = JSON.parse(text) as State & { readonly v: unknown };
+    const { to = '', until = 0 } = state.rotation ?? {};
     const isWhole =
-      state.v === 1 &&
-      [state.vkey, state.owner, state.checkpoint].every((each) => typeof each === 'string') &&
-      [state.previousSize, state.unfinishedFrom].every((each) => Number.isSafeInteger(each) && each >= 0);
+      [state.vkey, state.owner, state.checkpoint, to].every((each) => typeof each === 'string') &&
+      [state.previousSize, state.unfinishedFrom, until].every(
+        (each) => Number.isSafeInteger(each) && each >= 0,
+      );
     return isWhole && serialiseState(state) === text ? state : undefined;
   } catch {
     return undefined;

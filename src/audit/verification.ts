@@ -2,19 +2,28 @@ import type { Verification, VerificationProblem, VerificationProgress } from './
 import { checkBlock } from './block-check.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { createEdge, type Edge } from './edge.ts';
-import { readLogFile } from './log-files.ts';
+import { readLogFile, readTileFile } from './log-files.ts';
 import { NoteError, type NoteVerifier } from './note.ts';
 import { isRecorded, PRUNED_FILE, readPruned } from './prune.ts';
 import { parseState, STATE_FILE } from './state.ts';
-import { TILE_WIDTH } from './tile.ts';
+import { parseEntry } from './serialise.ts';
+import { parseBundle, TILE_WIDTH } from './tile.ts';
 import { createTileCache, type TileCache } from './tile-cache.ts';
 import { peaks, rootOf } from './tree.ts';
 import { checkWal } from './wal/check.ts';
+import { type KeyRotation, keyRotationOf } from './witness/key-rotation.ts';
 
 export interface VerificationOptions {
   /** Entries below this are taken by the hashes of their tiles, which the signed root covers. Default 0: all are read. */
   readonly since?: number;
+  /** Roots of blocks of 256 entries that were found good already, by their place. */
+  readonly good?: (place: number) => Uint8Array | undefined;
+  /** Another checkpoint, no larger than the log, that must be consistent with it. */
+  readonly cosigned?: Checkpoint;
 }
+
+/** With the rotations that the entries tell of, in their order. */
+export type Verified = Verification & { readonly rotations: readonly KeyRotation[] };
 
 const PROBLEMS_MAX = 100;
 
@@ -24,12 +33,13 @@ const PROBLEMS_MAX = 100;
  */
 export function* verification(
   directory: string,
-  verifier: NoteVerifier,
-  { since = 0 }: VerificationOptions = {},
-): Generator<VerificationProgress, Verification> {
+  verifiers: readonly NoteVerifier[],
+  { since = 0, good, cosigned }: VerificationOptions = {},
+): Generator<VerificationProgress, Verified> {
   const problems: VerificationProblem[] = [];
-  const { head, published } = readHeads(directory, verifier, problems);
-  if (head === undefined || published === undefined) return report(undefined, 0, problems);
+  const { head, published } = readHeads(directory, verifiers, problems);
+  const rotations: KeyRotation[] = [];
+  if (head === undefined || published === undefined) return { ...report(undefined, 0, problems), rotations };
   const { size } = head;
   const below = readBelow(directory, size, problems);
   const tiles = createTileCache(directory, size);
@@ -44,10 +54,17 @@ export function* verification(
       if (problem !== undefined && !isExplained && above.length < PROBLEMS_MAX) above.push(problem);
     },
   });
-  let publishedRoot = edge.root();
+  const smaller = [published, ...(cosigned === undefined ? [] : [cosigned])];
+  const roots = new Map([[0, edge.root()]]);
+  const noteRoot = (): void => {
+    const at = edge.size();
+    if (!roots.has(at) && smaller.some((each) => each.size === at)) roots.set(at, edge.root());
+  };
   for (let place = 0; place * TILE_WIDTH < size; place++) {
     const end = Math.min((place + 1) * TILE_WIDTH, size);
-    const known = end <= Math.min(since, published.size) ? parentOf(tiles, place) : undefined;
+    const isCut = smaller.some((each) => each.size > place * TILE_WIDTH && each.size < end);
+    const isOld = end <= Math.min(since, published.size);
+    const known = isCut ? undefined : isOld ? parentOf(tiles, place) : good?.(place);
     if (known !== undefined) {
       edge.append(known, 1);
     } else {
@@ -61,11 +78,12 @@ export function* verification(
       if (problems.length < PROBLEMS_MAX) problems.push(...check.problems);
       for (const leaf of check.leaves) {
         edge.append(leaf);
-        if (edge.size() === published.size) publishedRoot = edge.root();
+        noteRoot();
       }
+      if (check.announces) rotations.push(...readRotations(directory, place, width));
       if (check.leaves.length < width) break;
     }
-    if (edge.size() === published.size) publishedRoot = edge.root();
+    noteRoot();
     yield { checked: end, size };
   }
   const rootHolds = edge.size() === size && same(edge.root(), head.root);
@@ -76,21 +94,36 @@ export function* verification(
     size,
     tiles,
     problems,
-    () => readHeads(directory, verifier, []).head?.size ?? size,
+    () => readHeads(directory, verifiers, []).head?.size ?? size,
   );
   if (!rootHolds && problems.length === 0) {
     const message = `the ${size} entries and their tiles do not have the root hash that was signed`;
     problems.push({ kind: 'checkpoint', file: 'checkpoint', message });
   }
-  if (rootHolds && !same(publishedRoot, published.root)) {
-    const message = `the checkpoint of ${published.size} entries is not consistent with the log`;
-    problems.push({ kind: 'checkpoint', file: 'checkpoint', message });
+  for (const each of rootHolds ? smaller : []) {
+    if (same(roots.get(each.size), each.root)) continue;
+    const message = `the checkpoint of ${each.size} entries is not consistent with the log`;
+    problems.push({
+      kind: 'checkpoint',
+      file: each === cosigned ? 'checkpoint.cosigned' : 'checkpoint',
+      message,
+    });
   }
-  return report(head, unsealed, problems);
+  return { ...report(head, unsealed, problems), rotations };
+}
+
+/** Entries whose hashes were found good. */
+function readRotations(directory: string, place: number, width: number): readonly KeyRotation[] {
+  const bundle = readTileFile(directory, 'entries', place, width);
+  const entries = bundle === undefined ? [] : parseBundle(bundle.bytes).entries.slice(0, width);
+  return entries.flatMap((bytes) => {
+    const entry = parseEntry(bytes);
+    return (entry && keyRotationOf(entry)) ?? [];
+  });
 }
 
 /** Entries below this were deleted by policy, if an entry of the log says so. */
-function readBelow(directory: string, size: number, problems: VerificationProblem[]): number {
+export function readBelow(directory: string, size: number, problems: VerificationProblem[]): number {
   const pruned = readPruned(directory);
   if (pruned === undefined) return 0;
   if (isRecorded(directory, size, pruned)) return pruned.below;
@@ -122,9 +155,9 @@ function rank({ index }: VerificationProblem): number {
  * The newest checkpoint and the published one. They differ after a crash between signing, which goes to the state, and
  * publishing.
  */
-function readHeads(
+export function readHeads(
   directory: string,
-  verifier: NoteVerifier,
+  verifiers: readonly NoteVerifier[],
   problems: VerificationProblem[],
 ): { readonly head?: Checkpoint; readonly published?: Checkpoint } {
   const note = readLogFile(directory, 'checkpoint')?.toString();
@@ -149,7 +182,7 @@ function readHeads(
   ): Checkpoint | undefined {
     try {
       if (text === undefined) throw new NoteError(missing);
-      return openCheckpoint(text, verifier);
+      return openCheckpoint(text, verifiers);
     } catch (error) {
       if (!(error instanceof NoteError)) throw error;
       problems.push({ kind, file, message: `${file}: ${error.message}` });

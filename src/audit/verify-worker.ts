@@ -2,6 +2,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { verifyLog } from './verify.ts';
 
 if (parentPort !== null) {
-  const { directory, vkey } = workerData as { readonly directory: string; readonly vkey: string };
-  parentPort.postMessage(await verifyLog(directory, vkey), []);
+  const { directory, vkeys } = workerData as {
+    readonly directory: string;
+    readonly vkeys: readonly string[];
+  };
+  parentPort.postMessage(await verifyLog(directory, vkeys), []);
 }

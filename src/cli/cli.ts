@@ -51,6 +51,7 @@ export function createCli({ access, io, version }: CliParts): Cli {
   addGroupCommands(program, context);
   addKeyCommands(program, context);
   addKeyringCommands(program, context);
+  addRootKeyCommands(program, context);
   addPolicyCommands(program, context);
   addAccessCommands(program, context);
   addProjectCommands(program, context);
@@ -58,7 +59,6 @@ export function createCli({ access, io, version }: CliParts): Cli {
   addPredictCommand(program, context);
   addAuditCommands(program, context, version);
   addConfigCommands(program, context);
-  addRootKeyCommands(program, context);
 
   return {
     program,

@@ -8,7 +8,7 @@ import { createOutput } from './output.ts';
 export function createProgram(io: CliIo, version: string): Command {
   return new Command('modelkeep')
     .description(
-      'Modelkeep serves machine-learning models behind authentication, authorization, encryption and a tamper-evident audit log.',
+      'Modelkeep encrypts data and models, holds their keys, serves the models behind authentication and authorization, and keeps a tamper-evident log of every attempt.',
     )
     .option('--home <dir>', 'directory of the keep (default: MODELKEEP_HOME, else ./keep)')
     .option(

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { ReadStream, WriteStream } from 'node:tty';
-import { confirm, isCancel, password } from '@clack/prompts';
+import type * as clack from '@clack/prompts';
 import { systemClock } from '../kernel/clock.ts';
 import { Secret } from '../kernel/secret.ts';
 import { CliFailure } from './failure.ts';
@@ -52,19 +52,27 @@ function createPrompt(): Prompt | undefined {
   }
   return {
     password: async (message) =>
-      new Secret(await ask<string>((streams) => password({ message, mask: '•', ...streams }))),
-    confirm: (message) => ask<boolean>((streams) => confirm({ message, initialValue: false, ...streams })),
+      new Secret(await ask<string>(({ password }, streams) => password({ message, mask: '•', ...streams }))),
+    confirm: (message) =>
+      ask<boolean>(({ confirm }, streams) => confirm({ message, initialValue: false, ...streams })),
   };
 }
 
+type Prompts = typeof clack;
+
+/** The prompts are loaded when there is something to ask: most commands ask nothing, and start faster. */
 async function ask<T>(
-  question: (streams: { input: ReadStream; output: WriteStream }) => Promise<T | symbol>,
+  question: (
+    prompts: Prompts,
+    streams: { readonly input: ReadStream; readonly output: WriteStream },
+  ) => Promise<T | symbol>,
 ): Promise<T> {
+  const prompts = await import('@clack/prompts');
   const input = new ReadStream(openSync(TERMINAL, 'r+'));
   const output = new WriteStream(openSync(TERMINAL, 'r+'));
   try {
-    const answer = await question({ input, output });
-    if (isCancel(answer)) throw new CliFailure('given up');
+    const answer = await question(prompts, { input, output });
+    if (prompts.isCancel(answer)) throw new CliFailure('given up');
     return answer as T;
   } finally {
     input.destroy();

@@ -230,7 +230,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
           ...(failure !== undefined && { failure }),
           ...(exchange.startId !== undefined && { startId: exchange.startId }),
         });
-        if (place !== undefined) {
+        // Not to strangers: a flood of names that nobody has is counted, not recorded one by one, and the place would tell.
+        if (place !== undefined && (failure === undefined || exchange.caller !== undefined)) {
           markPlace(marks, exchange.facts, place);
           if (failure === undefined) await addReceipt(exchange, place.index, marks);
         }

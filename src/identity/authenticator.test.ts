@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
+import type { Verdict } from '../audit/detect/responses.ts';
 import { isProblem, type Problem } from '../kernel/problem.ts';
 import { Secret } from '../kernel/secret.ts';
 import { newApiKeyText } from './api-key.ts';
@@ -270,6 +271,40 @@ test('a source that sends garbage is throttled, and its valid API key still open
   assert.equal((await refusal(keep, basic('ada'))).status, 429, 'a password from there could be a guess');
   assert.equal((await refusal(keep, undefined)).status, 401, 'asking without a credential is no guess');
   await keep.identity.authenticator.authenticate(`Bearer ${text.reveal()}`, HOME);
+});
+
+test('a block costs one hash and looks like a wrong password; a throttle waits for the proof of who it is', async () => {
+  let verdict: Verdict = 'pass';
+  const asked: unknown[] = [];
+  const keep = await createTestKeep({
+    detection: {
+      tags: { secret: () => 'tag', claim: () => 'tag' },
+      judge(visitor) {
+        asked.push(visitor.isProven === true);
+        return visitor.isProven === true || verdict === 'pass' || verdict.kind === 'block' ? verdict : 'pass';
+      },
+    },
+  });
+  const { identity, hasher, clock } = keep;
+  const { text } = await identity.apiKeys.create({ owner: 'user:ada' }, 'usr_x');
+  const wrong = await refusal(keep, basic('ada', 'wrong'));
+  await identity.authenticator.authenticate(basic('ada'), HOME);
+
+  verdict = { kind: 'block', until: clock.now() + 1000, alert: 'alr_1' };
+  const before = hasher.calls();
+  const blocked = await refusal(keep, basic('ada'));
+  assert.equal(hasher.calls() - before, 1, 'also of a password that was verified a moment ago');
+  assert.deepEqual([failureOf(blocked).reason, failureOf(blocked).tags.secretTag], ['blocked', undefined]);
+  const byKey = await refusal(keep, `Bearer ${text.reveal()}`);
+  const outsideOf = (problem: Problem): string => JSON.stringify([problem, problem.headers, problem.status]);
+  for (const problem of [blocked, byKey]) assert.equal(outsideOf(problem), outsideOf(wrong));
+
+  verdict = { kind: 'throttle', waitMs: 1500, alert: 'alr_1' };
+  asked.length = 0;
+  assert.equal((await refusal(keep, basic('ada', 'wrong too'))).status, 401);
+  assert.deepEqual(asked, [false]);
+  assert.equal((await refusal(keep, basic('ada'))).headers['retry-after'], '2');
+  assert.equal((await refusal(keep, `Bearer ${text.reveal()}`)).status, 429);
 });
 
 test('whatever the header holds, the answer is a caller or a problem of this room', async () => {

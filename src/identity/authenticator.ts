@@ -92,7 +92,11 @@ export function createAuthenticator({
         new AuthenticationFailure(reason ?? 'unknown_principal', { ...ids, secretTag }),
       );
     }
-    obey(judge({ address, ...ids }), ids);
+    const verdict = judge({ address, ...ids, isProven: true });
+    // Like any refused key: another answer would tell that this one is right.
+    if (verdict !== 'pass' && verdict.kind === 'block')
+      throw refuseSource(address, new AuthenticationFailure('blocked', ids));
+    slowDown(verdict, ids);
     onKeyUsed(record);
     if (record.macKeyVersion !== macKeys.active().version) onStaleMac(record, presented.text);
     const { id, scopes } = record;
@@ -126,23 +130,32 @@ export function createAuthenticator({
 
     const user = directory.user(name);
     const ids = user === undefined ? {} : { principalId: user.id, credentialId: `password:${user.id}` };
-    obey(judge({ address, ...ids }), ids);
+    const verdict = judge({ address, ...ids });
+    slowDown(verdict, ids);
+    // Blocked, a right password costs and gets what a wrong one does: else the answer would tell that the name is somebody's.
+    const isBlocked = verdict !== 'pass';
     const proof = verified.proof({
       id: user?.id ?? `?${name}`,
       credentialVersion: user?.credentialVersion ?? 0,
       source: sourceKey(address),
       password: password.reveal(),
     });
-    if (user === undefined || user.state !== 'active' || !verified.has(proof)) {
-      let guess = inFlight.get(proof);
+    if (isBlocked || user === undefined || user.state !== 'active' || !verified.has(proof)) {
+      const key = isBlocked ? `blocked ${proof}` : proof;
+      let guess = inFlight.get(key);
       if (guess === undefined) {
-        guess = verify(name, user, password, proof, address).finally(() => inFlight.delete(proof));
-        inFlight.set(proof, guess);
+        guess = verify(name, user, password, proof, { address, isBlocked }).finally(() =>
+          inFlight.delete(key),
+        );
+        inFlight.set(key, guess);
       }
       await guess;
     }
     const current = directory.user(name);
     if (current === undefined) throw refuse('changed_meanwhile');
+    const proven = judge({ address, ...ids, isProven: true });
+    slowDown(proven, ids);
+    if (proven !== 'pass') throw refuse('blocked', ids);
     return {
       principal: principalOf(current),
       credential: { kind: 'password', id: `password:${current.id}` },
@@ -155,7 +168,7 @@ export function createAuthenticator({
     user: PrincipalRecord | undefined,
     password: Secret<string>,
     proof: string,
-    address: string,
+    { address, isBlocked }: { readonly address: string; readonly isBlocked: boolean },
   ): Promise<void> {
     const ids =
       user === undefined
@@ -164,7 +177,8 @@ export function createAuthenticator({
     const attempt = throttle.begin(address, name);
     if (attempt.kind !== 'attempt') {
       const reason = attempt.kind === 'source' ? 'throttled_source' : 'throttled_account';
-      throw throttled(new AuthenticationFailure(reason, ids), attempt.waitMs);
+      const secretTag = tags?.secret(password.reveal());
+      throw throttled(new AuthenticationFailure(reason, { ...ids, secretTag }), attempt.waitMs);
     }
     let verdict: Verdict;
     try {
@@ -173,9 +187,11 @@ export function createAuthenticator({
       attempt.cancel();
       throw error;
     }
-    const reason = passwordFlaw(verdict, user);
+    const reason = isBlocked ? 'blocked' : passwordFlaw(verdict, user);
     if (reason !== undefined || user === undefined) {
       attempt.fail();
+      // Of a password that may be right, no mark is left.
+      if (reason === 'blocked') throw refuse(reason, ids);
       throw refuse(reason ?? 'unknown_principal', { ...ids, secretTag: tags?.secret(password.reveal()) });
     }
     attempt.succeed();
@@ -218,12 +234,10 @@ function refuse(
   return unauthenticated(new AuthenticationFailure(reason, marks));
 }
 
-/** A block looks like any refusal: another answer would tell that the secret was right. */
-function obey(
+function slowDown(
   verdict: ReturnType<Responses['verdict']>,
   ids: { principalId?: string; credentialId?: string },
 ): void {
-  if (verdict === 'pass') return;
-  if (verdict.kind === 'block') throw refuse('blocked', ids);
+  if (verdict === 'pass' || verdict.kind === 'block') return;
   throw throttled(new AuthenticationFailure('throttled_response', ids), verdict.waitMs);
 }

@@ -1,5 +1,6 @@
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { KeyFacts, KeyPurpose, KeyVersionFacts, ManagedKeyRing } from '../crypto/ring/key-ring.ts';
+import { ringProblems } from '../crypto/ring/problems.ts';
 import type { WrappedPlace } from '../crypto/ring/wrapped-place.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
@@ -18,7 +19,10 @@ export interface KeyService {
   /** Throws `crypto.key_exists`. */
   create(key: string, purpose: KeyPurpose, rotateDays?: number | null): Promise<KeyReport>;
   setRotateDays(key: string, rotateDays: number | null): Promise<KeyReport>;
-  /** New data goes under a new version from now on. Throws `crypto.rotation_refused` for signing keys. */
+  /**
+   * New data goes under a new version from now on. Throws `crypto.rotation_refused` for signing keys whose verifiers
+   * nobody tells of a new one.
+   */
   rotate(key: string): Promise<KeyReport>;
   /** Marking the active version compromised rotates the key in the same step. */
   setState(key: string, version: number, state: 'compromised' | 'decrypt-only'): Promise<KeyReport>;
@@ -58,6 +62,8 @@ export interface JobReport {
 export interface KeyServiceOptions {
   readonly ring: ManagedKeyRing;
   readonly places: readonly WrappedPlace[];
+  /** Signing keys that may be rotated: their user announces a new version under the old one when it opens next. */
+  readonly announced?: ReadonlySet<string>;
   readonly database: Database;
   readonly clock: Clock;
   readonly log: Log;
@@ -188,7 +194,11 @@ export async function createKeyService(options: KeyServiceOptions): Promise<KeyS
       return get(key);
     },
     async rotate(key) {
-      find(key);
+      if (find(key).purpose === 'sign' && options.announced?.has(key) !== true) {
+        throw ringProblems.rotation_refused(
+          `the key "${key}" signs: its verifiers must be told of a new one before it is used`,
+        );
+      }
       await ring.rotate(key);
       return get(key);
     },

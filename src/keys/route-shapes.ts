@@ -92,7 +92,8 @@ export function keyView(report: KeyReport): z.infer<typeof key> {
 }
 
 export function changedKeyView(report: KeyReport, operation: Operation): z.infer<typeof changedKey> {
-  return { ...keyView(report), meaning: MEANING[operation] };
+  const isSigning = operation === 'rotate' && report.purpose === 'sign';
+  return { ...keyView(report), meaning: MEANING[isSigning ? 'rotate-sign' : operation] };
 }
 
 export function jobView(report: JobReport, operation: Operation): z.infer<typeof job> {

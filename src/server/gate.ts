@@ -71,14 +71,7 @@ function holdUp(
   caller: Caller,
   model: string,
 ): void {
-  const { principal, credential } = caller;
-  // Without the address, which the credential was judged with: only what is held against this model counts here.
-  const found = responses.verdict({
-    address: '',
-    principalId: principal.id,
-    credentialId: credential.id,
-    model,
-  });
+  const found = responses.verdict({ address: '', principalId: caller.principal.id, model });
   if (found === 'pass') return;
   const waitMs = found.kind === 'throttle' ? found.waitMs : found.until - clock.now();
   throw detectionProblems.throttled('predictions of this model are held up for this caller', {

@@ -52,6 +52,10 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       acceptBasic: config.auth.basic,
     });
   const release = await readRelease();
+  if (config.tls.mode === 'terminated-upstream' && config.trustedProxies.length === 0) {
+    // Everyone would have the proxy's address: guesses of one would be held against all.
+    log.warn('server.no_trusted_proxies', { setting: 'trustedProxies' });
+  }
   const tls = readTls(options);
   const server = opening.adopt(
     await createHttpServer({

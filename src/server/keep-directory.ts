@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rmdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { keepProblems } from './problems.ts';
 
@@ -58,9 +58,19 @@ export async function createKeepDirectory(paths: KeepPaths): Promise<void> {
   if (Buffer.byteLength(paths.socket) > SOCKET_PATH_BYTES_MAX) {
     throw keepProblems.path_too_long(`${paths.socket} has more than ${SOCKET_PATH_BYTES_MAX} bytes`);
   }
-  await mkdir(paths.home, { recursive: true, mode: 0o700 });
-  for (const directory of [paths.blobs, paths.log, join(paths.home, 'run')])
-    await mkdir(directory, { mode: 0o700 });
+  await mkdir(paths.home, { recursive: true });
+  // It may have been there, with the configuration, and open to others.
+  await chmod(paths.home, 0o700);
+  for (const directory of madeWith(paths)) await mkdir(directory, { mode: 0o700 });
+}
+
+/** Undoes `createKeepDirectory` while nothing lies in the directories, so that making the keep can be tried again. */
+export async function removeKeepDirectories(paths: KeepPaths): Promise<void> {
+  for (const directory of madeWith(paths)) await rmdir(directory).catch(() => {});
+}
+
+function madeWith({ home, blobs, log }: KeepPaths): readonly string[] {
+  return [blobs, log, join(home, 'run')];
 }
 
 /** Throws unless `paths` is a keep that only its owner can enter. */

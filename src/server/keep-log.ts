@@ -3,12 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { type AuditLogOptions, openAuditLog } from '../audit/log.ts';
-import { createNoteSigner, parseVerifierKey } from '../audit/note.ts';
+import { createLogKeys, vkeysOf } from '../audit/key-overlap.ts';
+import { createNoteSigner } from '../audit/note.ts';
 import { createProver } from '../audit/receipt/prover.ts';
 import { parsePolicy } from '../audit/witness/policy.ts';
+import { readState } from '../audit/state.ts';
 import { openWitnessedLog } from '../audit/witness/witnessed-log.ts';
 import { COSIGNED_FILE, createWitnessing, type WitnessingStatus } from '../audit/witness/witnessing.ts';
 import type { Config } from '../config/config.ts';
+import type { ManagedKeyRing, VersionedKey } from '../crypto/ring/key-ring.ts';
+import type { WrappedPlace } from '../crypto/ring/wrapped-place.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { KeepPaths } from './keep-directory.ts';
@@ -17,8 +21,8 @@ export interface OpenLogOptions {
   readonly paths: KeepPaths;
   readonly config: Config;
   readonly origin: string;
-  /** Ed25519 private key. */
-  readonly key: KeyObject;
+  /** Ed25519 private keys, the active one first. */
+  readonly keys: readonly KeyObject[];
   readonly privacy: NonNullable<AuditLogOptions['privacy']>;
   readonly clock: Clock;
   readonly log: Log;
@@ -29,16 +33,19 @@ export async function openLog({
   paths,
   config,
   origin,
-  key,
+  keys,
   privacy,
   clock,
   log,
 }: OpenLogOptions): Promise<{ readonly log: AuditLog; readonly witnesses: () => WitnessingStatus }> {
   const { reserveBytes, witness } = config.audit;
+  const [active, ...previousKeys] = keys;
+  if (active === undefined) throw new TypeError('a log is signed with at least one key');
   const open = (): Promise<AuditLog> =>
     openAuditLog({
       directory: paths.log,
-      signingKey: key,
+      signingKey: active,
+      previousKeys,
       origin,
       clock,
       log,
@@ -49,16 +56,14 @@ export async function openLog({
     const opened = await open();
     return { log: opened, witnesses: () => ({ size: 0, cosigned: 0, waitingMs: 0, witnesses: [] }) };
   }
-  const signer = createNoteSigner(origin, key);
-  const verifier = parseVerifierKey(signer.vkey);
-  if (verifier === undefined) throw new TypeError('the key of the log is no verifier key');
+  const { active: signer, verifiers } = createLogKeys(origin, keys);
   const opened = await openWitnessedLog({
     directory: paths.log,
     signer,
     open,
     witnessing: createWitnessing({
       directory: paths.log,
-      logs: [verifier],
+      logs: verifiers,
       policy: parsePolicy(await readFile(witness.policy)),
       prover: createProver({ directory: paths.log }),
       clock,
@@ -69,6 +74,34 @@ export async function openLog({
     }),
   });
   return { log: opened, witnesses: () => opened.witnesses() };
+}
+
+/** Ring key, of purpose `sign`. */
+export const LOG_KEY = 'audit-log';
+
+/** The versions that may be the log's: the active one first, then older ones, newest first, but none that was stolen. */
+export function logKeysOf(ring: Pick<ManagedKeyRing, 'find' | 'signingKey'>): readonly VersionedKey[] {
+  const versions = ring.find(LOG_KEY)?.versions ?? [];
+  const older = versions.filter(({ state }) => state === 'decrypt-only').toReversed();
+  return [ring.signingKey(LOG_KEY), ...older.map(({ version }) => ring.signingKey(LOG_KEY, version))];
+}
+
+/** The log as a place of the ring: it needs the versions that sign it, and changes to the active one when it is opened. */
+export function createLogKeyPlace(
+  directory: string,
+  origin: string,
+  ring: Pick<ManagedKeyRing, 'find' | 'signingKey'>,
+): WrappedPlace {
+  return {
+    name: 'signatures of the audit log',
+    rewrapping: 'on-use',
+    usage() {
+      const found = readState(directory);
+      const vkeys: readonly string[] = found === undefined ? [] : vkeysOf(found.state);
+      const used = logKeysOf(ring).filter(({ key }) => vkeys.includes(createNoteSigner(origin, key).vkey));
+      return Promise.resolve(used.map(({ version }) => ({ key: LOG_KEY, version, items: 1 })));
+    },
+  };
 }
 
 /** The newest checkpoint to give away: the one that witnesses have cosigned, where there is one. */

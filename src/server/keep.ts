@@ -36,9 +36,16 @@ import { createPredictor, type Predictor } from '../serving/predictor.ts';
 import { type Database, openDatabase } from '../storage/database.ts';
 import { createFileBlobStore } from '../storage/file-blobs.ts';
 import { acquireFileLock } from '../storage/file-lock.ts';
-import { checkKeepDirectory, createKeepDirectory, type KeepPaths, keepPaths } from './keep-directory.ts';
+import { openErasure } from './erasure.ts';
+import {
+  checkKeepDirectory,
+  createKeepDirectory,
+  type KeepPaths,
+  keepPaths,
+  removeKeepDirectories,
+} from './keep-directory.ts';
 import { localCaller } from './local-caller.ts';
-import { openLog, readPublished } from './keep-log.ts';
+import { createLogKeyPlace, LOG_KEY, logKeysOf, openLog, readPublished } from './keep-log.ts';
 import { createLogWatch, type LogWatch } from './log-watch.ts';
 import { reconcile } from './reconcile.ts';
 
@@ -83,20 +90,23 @@ export interface CreatedKeep {
 }
 
 const ARTIFACTS_KEY = 'artifacts';
-const LOG_KEY = 'audit-log';
 
 /** Makes a keep: directories, root key, key ring, database, log, and the token that makes the first administrator. */
 export async function createKeep(options: KeepOptions): Promise<CreatedKeep> {
   const paths = keepPaths(options.home);
   await createKeepDirectory(paths);
   const provider = rootKeyProviderOf(options);
-  const { identity: rootIdentity } = await provider.initialise();
+  const { identity: rootIdentity } = await provider.initialise().catch(async (error: unknown) => {
+    await removeKeepDirectories(paths);
+    throw error;
+  });
   await createKeyRing({ path: paths.keyring, rootIdentity, clock: options.clock });
   await using keep = await openWith(options, provider);
+  const { principal: owner } = localCaller();
   await keep.audit.append({
     phase: 'single',
     action: 'keep.create',
-    principal: { kind: 'local', id: localCaller().principal.id },
+    principal: { kind: 'local', id: owner.id, name: owner.name },
     decision: 'allow',
     reason: 'allowed',
   });
@@ -154,7 +164,7 @@ async function openWith(
     paths,
     config,
     origin,
-    key: keyRing.signingKey(LOG_KEY).key,
+    keys: logKeysOf(keyRing).map(({ key }) => key),
     privacy: monthKeys,
     clock,
     log,
@@ -193,13 +203,7 @@ async function openWith(
       log,
     }),
   );
-  const privacy = {
-    months: () => monthKeys.months(),
-    async erase(month: string) {
-      await monthKeys.erase(month);
-      await watch.forget(month);
-    },
-  };
+  const privacy = await openErasure({ database, months: monthKeys, watch });
 
   const access = await createAccessControl({
     store: createAccessStore(database),
@@ -238,7 +242,9 @@ async function openWith(
         createApiKeyPlace(database, clock),
         createPasswordPlace(database),
         createMonthPlace(createMonthFiles(paths.privacy, keyRing), keyRing),
+        createLogKeyPlace(paths.log, origin, keyRing),
       ],
+      announced: new Set([LOG_KEY]),
       database,
       clock,
       log,

@@ -67,6 +67,7 @@ export async function createLogWatch(options: LogWatchOptions): Promise<LogWatch
     clock,
     isKnown: (principal, address, before) => detector.isKnown(principal, address, before),
   });
+  const nothing = responses.save();
   const source: EntrySource = {
     size: () => audit.source.size(),
     read: async (from, limit) =>
@@ -131,6 +132,8 @@ export async function createLogWatch(options: LogWatchOptions): Promise<LogWatch
       await detection?.stop();
       detection = undefined;
       await rm(paths.detection, { force: true });
+      // Alerts name addresses. What still holds comes back from the log.
+      responses.load(nothing);
       if (wasRunning) await startDetection();
       if (index !== undefined || existsSync(paths.auditIndex)) await openIndex().forget(month);
     },

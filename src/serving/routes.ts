@@ -56,7 +56,9 @@ export function createServingRoutes(options: ServingRouteOptions): readonly Rout
     {
       ...plain,
       path: '/predict',
-      guard: { permission: 'model.invoke', scope: () => (defaultModel ? modelPath(defaultModel) : '/') },
+      guard: defaultModel
+        ? { permission: 'model.invoke', scope: () => modelPath(defaultModel) }
+        : { authenticated: 'says only that there is no default model' },
       summary: 'Predict with the default model',
       request: { body: plainBody },
       problems: [servingProblems.no_default_model, ...runProblems],

@@ -60,6 +60,40 @@ describe('A1 brute force', () => {
   });
 });
 
+describe('A1 and the owner of the account', () => {
+  const attack = (story: ReturnType<typeof createStory>) => {
+    for (let i = 0; i < 40; i++, story.now += SECOND) story.refuse('usr_1', '9.9.9.9', `s${i}`);
+  };
+  const addressesOf = (story: ReturnType<typeof createStory>) =>
+    alertsOf(story)
+      .filter(({ rule }) => rule === 'A1')
+      .map(({ key }) => key.address);
+
+  it('does not name an address where the owner mistypes, or a stale client goes on, meanwhile', () => {
+    const story = createStory();
+    attack(story);
+    for (let i = 0; i < 4; i++, story.now += SECOND) story.refuse('usr_1', '10.0.0.1', `typo ${i}`);
+    for (let i = 0; i < 30; i++, story.now += SECOND) story.refuse('usr_1', '10.0.0.2', 'old');
+    assert.deepEqual(addressesOf(story), ['9.9.9.9']);
+  });
+
+  it('never counts what others did against an address that the owner came in from', () => {
+    const story = createStory();
+    story.succeed('usr_1', '10.0.0.1');
+    attack(story);
+    for (let i = 0; i < 19; i++, story.now += SECOND) story.refuse('usr_1', '10.0.0.1', `typo ${i}`);
+    assert.deepEqual(addressesOf(story), ['9.9.9.9']);
+    story.refuse('usr_1', '10.0.0.1', 'typo 20');
+    assert.deepEqual(addressesOf(story), ['9.9.9.9', '10.0.0.1']);
+  });
+
+  it('names each of several addresses that guess together', () => {
+    const story = createStory();
+    for (let i = 0; i < 40; i++, story.now += SECOND) story.refuse('usr_1', `9.9.9.${i % 3}`, `s${i}`);
+    assert.deepEqual(new Set(addressesOf(story)), new Set(['9.9.9.0', '9.9.9.1', '9.9.9.2']));
+  });
+});
+
 describe('A2 brute force from an address', () => {
   it('is thirty refusals with more secrets than principals, also of names that are nobody', () => {
     const story = createStory();

@@ -70,7 +70,7 @@ where a condition below names a span of its own, it is only the latter. \`hold\`
 | response | what happens |
 |---|---|
 | observe | nothing but the alert |
-| throttle | one request in two seconds of the principal (to the model, where there is one), or of those at an address that are not known there |
+| throttle | one request in two seconds of the principal (to the model, where there is one), or of passwords at an address, of those that are not known there |
 | step-up | a password of the principal is refused, but where it came in from before; its API keys go on |
 | block-pair | the principal is refused at the address; the address as a whole only if nobody came in from it and four in five who tried were refused |
 | block-key | the key is refused |

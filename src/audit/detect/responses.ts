@@ -12,8 +12,13 @@ export interface Visitor {
   readonly principalId?: string;
   /** `key_…`, or `password:usr_…`. */
   readonly credentialId?: string;
-  /** `/projects/{project}/models/{model}`. */
+  /** `/projects/{project}/models/{model}`: what is held against this one alone. */
   readonly model?: string;
+  /**
+   * The credential was right. Before that, nobody is slowed down because of a name that anyone can claim; after it, nobody
+   * because of others at the address.
+   */
+  readonly isProven?: boolean;
 }
 
 export type Verdict =
@@ -240,16 +245,22 @@ function fitOf({
 }
 
 /** The keys of all measures that could fit a visitor, the hardest first. */
-function keysOf({ address, principalId, credentialId, model }: Visitor, networkOf: NetworkOf): string[] {
+function keysOf(
+  { address, principalId, credentialId, model, isProven = false }: Visitor,
+  networkOf: NetworkOf,
+): string[] {
+  if (model !== undefined)
+    return principalId === undefined ? [] : [fitOf({ kind: 'throttle', principal: principalId, model })];
   const keys: string[] = [];
   if (credentialId !== undefined) keys.push(fitOf({ kind: 'block', credential: credentialId }));
   if (principalId !== undefined) {
     const principal = principalId;
     keys.push(fitOf({ kind: 'block', principal, address }));
     keys.push(fitOf({ kind: 'block', principal, network: networkOf(address) }));
-    keys.push(fitOf({ kind: 'step-up', principal }), fitOf({ kind: 'throttle', principal }));
-    if (model !== undefined) keys.push(fitOf({ kind: 'throttle', principal, model }));
+    keys.push(fitOf({ kind: 'step-up', principal }));
+    if (isProven) keys.push(fitOf({ kind: 'throttle', principal }));
   }
-  keys.push(fitOf({ kind: 'block', address }), fitOf({ kind: 'throttle', address }));
+  keys.push(fitOf({ kind: 'block', address }));
+  if (!isProven) keys.push(fitOf({ kind: 'throttle', address }));
   return keys;
 }

@@ -254,13 +254,13 @@ describe('responses', () => {
     const { house, responses } = await hit((story) => {
       for (let i = 0; i < 10; i++) story.deny('usr_1', 'role.read', `/roles/${i}`);
     });
-    const visitor = { address: '10.0.0.9', principalId: 'usr_1' };
+    const visitor = { address: '10.0.0.9', principalId: 'usr_1', isProven: true };
     assert.equal(responses.verdict(visitor), 'pass');
     const verdict = responses.verdict(visitor);
     assert.ok(verdict !== 'pass' && verdict.kind === 'throttle' && verdict.waitMs === 2000);
     house.clock.advance(2000);
     assert.equal(responses.verdict(visitor), 'pass');
-    assert.equal(responses.verdict({ address: '10.0.0.9', principalId: 'usr_2' }), 'pass');
+    assert.equal(responses.verdict({ ...visitor, principalId: 'usr_2' }), 'pass');
   });
 
   it('never block everything: measures are bounded and the oldest go first', () => {

@@ -51,6 +51,8 @@ export async function openPrivacy({ directory, ring, clock, log }: PrivacyOption
   // Most requests come from an address and connection that has just been sealed.
   const addresses = new Map<string, string>();
   const clients = new Map<string, string>();
+  /** What was sealed, by its sealed form: those who follow the log ask for it again at once. */
+  const revealed = new Map<string, Source>();
   let cachedMonth = '';
   let preparing: Promise<void> | undefined;
   const thisMonth = (): string => new Date(clock.now()).toISOString().slice(0, 7);
@@ -96,16 +98,15 @@ export async function openPrivacy({ directory, ring, clock, log }: PrivacyOption
     reveal(entry) {
       const { source } = entry;
       if (source === undefined) return entry;
-      const key = keys.get(monthOf(source.address) ?? '');
-      const address = key?.open(source.address, 'address');
-      if (address === undefined) return entry;
-      const { client, ...rest } = source;
-      const [, port = '0', agent = ''] =
-        /^(\d+) ?(.*)$/s.exec((client && key?.open(client, 'client')) ?? '') ?? [];
-      return {
-        ...entry,
-        source: { ...rest, address, port: Number(port), ...(agent !== '' && { agent }) },
-      };
+      const sealed = `${source.address} ${source.client ?? ''}`;
+      let opened = revealed.get(sealed);
+      if (opened === undefined) {
+        opened = open(source);
+        if (opened === undefined) return entry;
+        if (revealed.size > CACHE_MAX) revealed.clear();
+        revealed.set(sealed, opened);
+      }
+      return { ...entry, source: opened };
     },
     sealedForms: (address) => [...keys.values()].map((key) => sealAddress(key, address)),
     months: () => [...keys.keys()].toSorted(),
@@ -122,6 +123,7 @@ export async function openPrivacy({ directory, ring, clock, log }: PrivacyOption
       if (!(await files.list()).includes(month))
         throw privacyProblems.month_not_found(`there is no key of ${month}`);
       keys.delete(month);
+      revealed.clear();
       addresses.clear();
       clients.clear();
       await files.remove(month);
@@ -129,6 +131,15 @@ export async function openPrivacy({ directory, ring, clock, log }: PrivacyOption
   };
   await privacy.prepare();
   return privacy;
+
+  function open({ client, ...rest }: Source): Source | undefined {
+    const key = keys.get(monthOf(rest.address) ?? '');
+    const address = key?.open(rest.address, 'address');
+    if (address === undefined) return undefined;
+    const [, port = '0', agent = ''] =
+      /^(\d+) ?(.*)$/s.exec((client && key?.open(client, 'client')) ?? '') ?? [];
+    return { ...rest, address, port: Number(port), ...(agent !== '' && { agent }) };
+  }
 
   async function createKeys(months: readonly string[]): Promise<void> {
     for (const month of months) {

@@ -154,6 +154,17 @@ describe('the routes of receipts', () => {
     await assert.rejects(get(path, { query: { wait: '2' } }));
   });
 
+  it('say that there is no such entry where retention has deleted it, and not that the log is damaged', async () => {
+    const all = routes;
+    const audit = { size: () => log.audit.size(), first: () => 5 };
+    routes = createReceiptRoutes({ ...log, audit, publicTree: true });
+    try {
+      await assert.rejects(get('/log/receipts/4'), (error) => isProblem(error, auditProblems.not_found));
+    } finally {
+      routes = all;
+    }
+  });
+
   it('serve the checkpoint for a second, and tiles for ever', async () => {
     const checkpoint = await get('/log/checkpoint');
     assert.deepEqual(checkpoint.headers, {

@@ -13,7 +13,7 @@ import { parseTilePath, readTileExactly } from './tile-path.ts';
 
 export interface ReceiptRouteOptions {
   readonly receipts: Receipts;
-  readonly audit: Pick<AuditLog, 'size'>;
+  readonly audit: Pick<AuditLog, 'size' | 'first'>;
   /** `log/` of the keep. */
   readonly directory: string;
   /** Checkpoint and hash tiles for everyone: they say how large the log is and when it grows, and nothing of entries. */
@@ -66,6 +66,8 @@ export function createReceiptRoutes(options: ReceiptRouteOptions): readonly Rout
       async handle(call) {
         const index = Number(call.params['index']);
         if (index >= options.audit.size()) throw auditProblems.not_found(`there is no entry ${index}`);
+        if (index < options.audit.first())
+          throw auditProblems.not_found(`entry ${index} was deleted by the retention policy`);
         const receipt = await (call.query['wait'] === '1'
           ? untilAborted(call.signal, receipts.full(index))
           : receipts.read(index));

@@ -104,9 +104,9 @@ async function offline(
   if ((key === undefined) === (keyFile === undefined))
     throw usage('give the verifier key with --key or --key-file', 'the keep tells it: modelkeep audit vkey');
   const vkey = key ?? (await readFile(keyFile ?? '', 'utf8')).trim();
-  const origin = parseVerifierKey(vkey)?.name;
+  const origin = parseVerifierKey(vkey.split('\n')[0] ?? '')?.name;
   if (origin === undefined) throw usage('this is not a verifier key');
-  const { ok, size, problems } = await verifyLog(directory, vkey);
+  const { ok, size, problems } = await verifyLog(directory, vkey.split('\n'));
   if (!ok) {
     const first = problems[0]?.message ?? 'it does not verify';
     throw new CliFailure(`the copy of the log was changed: ${first}`, { exitCode: EXIT.verification });

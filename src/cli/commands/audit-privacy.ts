@@ -41,7 +41,7 @@ function addEraseMonth(audit: Command, { io, output, withKeep }: CommandContext)
     .option('-y, --yes', 'do not ask')
     .action(async (month: string, options: { yes?: boolean }) => {
       if (!/^\d{4}-(?:0[1-9]|1[0-2])$/.test(month)) throw usage(`${month} is not a month such as 2026-11`);
-      await requireYes(io, options.yes, `Erase where every request of ${month} came from, for good?`);
+      await requireYes(io, options.yes, `erase where every request of ${month} came from, for good?`);
       await withKeep((keep) =>
         keep.request({ method: 'DELETE', path: apiPath`/api/v1/audit/months/${month}` }),
       );
@@ -66,11 +66,11 @@ function addRetention(audit: Command, { io, output, withKeep }: CommandContext):
         output.text(plan, describePlan(plan));
         return;
       }
-      await requireYes(io, options.yes, 'Delete the entries that the policy no longer keeps, for good?');
+      await requireYes(io, options.yes, 'delete the entries that the policy no longer keeps, for good?');
       const result = await withKeep((keep) =>
         keep.request<{ deleted: number }>({ method: 'POST', path: `${path}/apply` }),
       );
-      output.text(result, `deleted ${result.deleted} entries\n`);
+      output.text(result, `deleted ${result.deleted} ${result.deleted === 1 ? 'entry' : 'entries'}\n`);
     })
     .addHelpText('after', example('modelkeep audit retention', 'modelkeep audit retention --apply --yes'));
 }
@@ -92,7 +92,7 @@ function addHold(audit: Command, { output, withKeep }: CommandContext): void {
   const command = audit.command('hold').description('the legal hold: nothing is erased while it stands');
   command
     .command('show')
-    .description('show the hold')
+    .description('show since when a hold stands, who set it, and why')
     .action(async () => {
       const hold = await withKeep((keep) => keep.request<Hold>({ method: 'GET', path }));
       output.text(hold, `${show(hold)}\n`);
@@ -108,7 +108,7 @@ function addHold(audit: Command, { output, withKeep }: CommandContext): void {
     .addHelpText('after', example('modelkeep audit hold set case-4711'));
   command
     .command('lift')
-    .description('lift the hold')
+    .description('lift the hold: retention goes on')
     .action(async () => {
       await withKeep((keep) => keep.request({ method: 'DELETE', path }));
       output.text({ held: false }, 'the hold is lifted\n');

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Verification } from '../../audit/audit-log.ts';
 import { verifyLog } from '../../audit/verify.ts';
@@ -8,6 +7,8 @@ import { EXIT, usage } from '../failure.ts';
 import { apiPath } from '../keep-client.ts';
 import { printable } from '../table.ts';
 import { addAuditExport } from './audit-export.ts';
+import { addAuditFsck } from './audit-fsck.ts';
+import { collectKey, KEY, KEY_FILE, type KeyOptions, readKeys, successorsText } from './audit-keys.ts';
 import { addAuditPrivacyCommands } from './audit-privacy.ts';
 import { addAuditReceiptCommands } from './audit-receipts.ts';
 import { addReplayCommand } from './audit-replay.ts';
@@ -19,6 +20,7 @@ export function addAuditCommands(program: Command, context: CommandContext, vers
   addAuditSearchCommands(audit, context);
   addShow(audit, context);
   addVerify(audit, context);
+  addAuditFsck(audit, context);
   addAuditReceiptCommands(audit, context);
   addAuditWitnessCommands(audit, context);
   addReplayCommand(audit, context);
@@ -43,18 +45,21 @@ function addVerify(audit: Command, { output, withKeep, exitWith }: CommandContex
   audit
     .command('verify')
     .argument('[dir]', 'a copy of log/, checked here, offline; without it, the keep checks its own log')
-    .option('--key <vkey>', 'the verifier key, from `audit vkey`: never take it from the copy itself')
-    .option('--key-file <file>', 'a file that holds the verifier key')
+    .option(...KEY, collectKey, [])
+    .option(...KEY_FILE)
     .description('check that no entry was changed, removed or reordered; exit code 3 if one was')
-    .action(async (directory: string | undefined, options: { key?: string; keyFile?: string }) => {
-      const result = await (directory === undefined ? verifyOnline() : verifyOffline(directory, options));
+    .action(async (directory: string | undefined, options: KeyOptions) => {
+      const result = await (directory === undefined
+        ? verifyOnline()
+        : verifyLog(directory, await readKeys(options)));
       const { ok, size, problems } = result;
       const found = problems.map((problem) => `${printable(problem.message)}\n`).join('');
-      output.text(result, ok ? `✓ verified ${size} entries\n` : `✗ not verified\n${found}`);
+      const good = `✓ verified ${size} entries\n${successorsText(result)}`;
+      output.text(result, ok ? good : `✗ not verified\n${found}`);
       if (!ok) exitWith(EXIT.verification);
 
       function verifyOnline(): Promise<Verification> {
-        if (options.key !== undefined || options.keyFile !== undefined) {
+        if (options.key.length > 0 || options.keyFile !== undefined) {
           throw usage(
             '--key needs the directory of a copy of the log',
             'modelkeep audit verify DIR --key VKEY',
@@ -70,28 +75,20 @@ function addVerify(audit: Command, { output, withKeep, exitWith }: CommandContex
       example('modelkeep audit verify', 'modelkeep audit verify ./log-copy --key-file keep.vkey'),
     );
 
-  async function verifyOffline(
-    directory: string,
-    { key, keyFile }: { key?: string; keyFile?: string },
-  ): Promise<Verification> {
-    if ((key === undefined) === (keyFile === undefined)) {
-      throw usage(
-        'give the verifier key with --key or --key-file',
-        'the keep tells it: modelkeep audit vkey',
-      );
-    }
-    const verifierKey = key ?? (await readFile(keyFile ?? '', 'utf8')).trim();
-    return verifyLog(directory, verifierKey);
-  }
-
   audit
     .command('vkey')
-    .description('print the verifier key of the log: give it to whoever is to check copies')
+    .description(
+      'print the verifier key of the log, for whoever is to check copies; while it changes, the old one too',
+    )
     .action(async () => {
       const answer = await withKeep((keep) =>
-        keep.request<{ vkey: string }>({ method: 'GET', path: '/api/v1/audit/vkey' }),
+        keep.request<{ vkey: string; vkeys?: readonly string[] }>({
+          method: 'GET',
+          path: '/api/v1/audit/vkey',
+        }),
       );
-      output.text(answer, `${answer.vkey}\n`);
+      const { vkey, vkeys = [vkey] } = answer;
+      output.text(answer, vkeys.map((each) => `${each}\n`).join(''));
     })
     .addHelpText('after', example('modelkeep audit vkey > keep.vkey'));
 }

@@ -88,7 +88,7 @@ function addReading(keyring: Command, { io, output, withKeep }: CommandContext):
 function addChanges(keyring: Command, { output, withKeep }: CommandContext): void {
   keyring
     .command('create <key>')
-    .description('make a key')
+    .description('make a key, for encryption as a service or another use of your own')
     .requiredOption('--purpose <purpose>', 'wrap, seal, mac or sign; a key serves one purpose')
     .option(
       '--rotate-days <days>',
@@ -117,7 +117,10 @@ function addChanges(keyring: Command, { output, withKeep }: CommandContext): voi
       if (output.isJson()) return;
       output.talk(printable(key.meaning));
       const old = oldItems(key);
-      if (old > 0) output.hint(`${old} items are under old versions: modelkeep keyring rewrap ${name}`);
+      if (old > 0)
+        output.hint(
+          `${itemsCounted(old)} ${old === 1 ? 'is' : 'are'} under old versions: modelkeep keyring rewrap ${name}`,
+        );
     })
     .addHelpText('after', example('modelkeep keyring rotate artifacts'));
   keyring
@@ -205,7 +208,7 @@ async function run(
       const part = await askPatiently(keep, path, io);
       total += part.moved;
       if (part.finished || io.interrupted.aborted) return { answer: part, moved: total };
-      output.talk(`${total} items moved so far`);
+      output.talk(`${itemsCounted(total)} moved so far`);
     }
   });
   const rows = answer.places.filter(({ rewrapping, left }) => rewrapping !== 'on-use' || left > 0);
@@ -224,7 +227,7 @@ async function run(
     ),
   );
   if (!output.isJson()) {
-    output.talk(`moved ${moved} items to version ${answer.version} of ${name}`);
+    output.talk(`moved ${itemsCounted(moved)} to version ${answer.version} of ${name}`);
     for (const { item, reason } of failures) output.talk(`not moved: ${printable(`${item}: ${reason}`)}`);
     output.talk(printable(answer.meaning));
     if (!answer.finished)
@@ -331,6 +334,10 @@ function oldItems({ versions }: RingKey): number {
 
 function itemsUnder({ versions }: RingKey, version: number): string {
   return describeItems(versions.find((each) => each.version === version)?.items ?? []);
+}
+
+function itemsCounted(count: number): string {
+  return `${count} ${count === 1 ? 'item' : 'items'}`;
 }
 
 function describeItems(items: RingKeyVersion['items']): string {

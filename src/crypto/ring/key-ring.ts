@@ -89,11 +89,15 @@ export interface ManagedKeyRing extends KeyRing {
   create(name: string, purpose: KeyPurpose, options?: { readonly rotateDays?: number | null }): Promise<void>;
   /** Throws `crypto.rotation_refused` for `sign` keys. */
   setRotateDays(name: string, rotateDays: number | null): Promise<void>;
-  /** Makes a new active version; the one before becomes decrypt-only. Throws `crypto.rotation_refused` for `sign` keys. */
+  /**
+   * Makes a new active version; the one before becomes decrypt-only. Of a `sign` key only for someone who tells its
+   * verifiers of the new one.
+   */
   rotate(name: string): Promise<void>;
   /**
-   * Marks a version. Marking the active one compromised makes a new active version in the same write. Throws
-   * `crypto.key_version_active` for making it decrypt-only: that is what `rotate` does.
+   * Marks a version. Marking the active one compromised makes a new active version in the same write; for `sign` keys it
+   * throws `crypto.rotation_refused`. Throws `crypto.key_version_active` for making it decrypt-only: that is what
+   * `rotate` does.
    */
   setState(name: string, version: number, state: 'compromised' | 'decrypt-only'): Promise<void>;
   /** The material is gone when this resolves. Throws `crypto.key_version_active`. Destroying again changes nothing. */

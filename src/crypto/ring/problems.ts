@@ -25,7 +25,7 @@ export const ringProblems = defineProblems('crypto', {
   rotation_refused: {
     status: 409,
     title: 'This key is not rotated this way',
-    help: 'The key signs the audit log. Whoever verifies the log knows its verifier key, so a new one needs a note signed by both; a rotation without it would break every verification.',
+    help: 'The key signs, and whoever verifies has its public key: a new one must be announced under the old one first. Only the key of the audit log is rotated so, with "modelkeep keyring rotate audit-log", and never by time. A signing key that was stolen is not rotated: move log/ away and begin a new log under another origin.',
   },
   keyring_rolled_back: {
     status: 500,

@@ -42,11 +42,6 @@ export function assurance(name: string, purpose: KeyPurpose, now: number): RingC
 export function rotation(name: string, now: number): RingChange {
   return (ring) => {
     const key = keyOf(ring, name);
-    if (key.purpose === 'sign') {
-      throw ringProblems.rotation_refused(
-        `the key "${name}" signs: its verifiers must be told of a new one before it is used`,
-      );
-    }
     return put(ring, name, { ...key, versions: withNewActive(key, now) });
   };
 }
@@ -75,6 +70,11 @@ export function marking(
     if (state === 'decrypt-only') {
       throw ringProblems.key_version_active(
         `version ${version} of the key "${name}" is active; rotate the key`,
+      );
+    }
+    if (key.purpose === 'sign') {
+      throw ringProblems.rotation_refused(
+        `the key "${name}" signs: what was signed with a stolen one cannot be told from the rest`,
       );
     }
     const rotated = rotation(name, now)(ring);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isKnown } from '../context.ts';
 import { FLAG } from '../event.ts';
 import { createGenerations, type Generations, peek, touch } from '../generations.ts';
 import { addDistinct, addMark, countWithin, type Distinct, evidenceOf, type Marks } from '../marks.ts';
@@ -21,12 +22,13 @@ const GUESSED = {
 
 export const bruteForce = defineRule({
   id: 'A1',
-  version: 1,
+  version: 2,
   name: 'brute-force',
   title: 'Secrets of one principal are guessed',
-  condition: 'at least {failures} refusals with at least {secrets} different secrets within {window}',
+  condition:
+    'at least {failures} refusals with at least {secrets} different secrets within {window}, from whatever addresses; an alert for each address that tried {secrets} different secrets itself, and for one where the principal came in before only if it made {failures} refusals itself',
   beside:
-    'A client that goes on with one stale secret, however often, has one different secret. A success at an address forgets what was refused to that principal at that address, and nothing else.',
+    'A client that goes on with one stale secret, however often, has one different secret. The owner who mistypes while others guess from elsewhere is not counted with them. A success at an address forgets what was refused to that principal at that address, and nothing else.',
   per: 'principal; an alert for each address that completes it',
   attack: ['T1110.001'],
   atlas: [],
@@ -45,21 +47,29 @@ export const bruteForce = defineRule({
   },
   on: ['guess', 'returned'],
   start: startGuesses,
-  observe({ event, state, settings, raise }) {
+  observe({ event, state, settings, context, raise }) {
     const { principal, address, time, index } = event;
     if (principal === '') return;
     const { params, windowMs } = settings;
     if ((event.flags & FLAG.guess) === 0) {
-      const own = peek(state, principal, time);
-      if (own !== undefined) forget(own, address);
+      for (const key of [principal, event.pair]) {
+        const known = peek(state, key, time);
+        if (known !== undefined) forget(known, address);
+      }
       return;
     }
     const own = touch(state, principal, time, createGuesses);
+    // What the address did itself: else whoever guesses elsewhere could have the owner blocked at the first typing error.
+    const here = touch(state, event.pair, time, createGuesses);
     const mark = { time, index, address };
-    addMark(own.marks, mark, params.failures, event.weight);
-    if (event.secretTag !== '') addDistinct(own.secrets, event.secretTag, mark, params.secrets, windowMs);
-    if (own.secrets.size < params.secrets || countWithin(own.marks, time, windowMs) < params.failures) return;
-    if (countDistinct(own.secrets, time, windowMs) < params.secrets) return;
+    for (const { marks, secrets } of [own, here]) {
+      addMark(marks, mark, params.failures, event.weight);
+      if (event.secretTag !== '') addDistinct(secrets, event.secretTag, mark, params.secrets, windowMs);
+    }
+    if (countWithin(own.marks, time, windowMs) < params.failures) return;
+    if (countDistinct(here.secrets, time, windowMs) < params.secrets) return;
+    const isUsual = isKnown(context, event.pair, time);
+    if (isUsual && countWithin(here.marks, time, windowMs) < params.failures) return;
     raise({
       key: { principal, ...(address !== '' && { address }) },
       evidence: () => evidenceOf(own.marks, own.secrets.values()),
