@@ -76,7 +76,7 @@ async function benchFiles(directory: string, mebibytes: number, memory: boolean)
     note: [
       `${mebibytes} MiB of random bytes in ${memory ? 'memory (tmpfs)' : 'a temporary directory on disk'}; whole processes`,
       `from start to end, medians of ${ROUNDS} interleaved rounds. Rows marked * took a quarter of the file. × age is throughput`,
-      'beside `age` of the same run; CPU seconds are user and system together. `openssl enc` does not authenticate.',
+      'beside `age` of the same run, in a pipe beside `age` in a pipe; CPU seconds are user and system together. `openssl enc` does not authenticate.',
       missing.length === 0 ? '' : `Not installed: ${missing.join(', ')}.`,
     ]
       .join(' ')
@@ -158,6 +158,12 @@ async function createTools(at: (name: string) => string): Promise<readonly Tool[
       decrypt: (from, to) => ['age', '-d', '-i', at('key'), '-o', to, from],
     },
     {
+      name: 'age in a pipe',
+      needs: 'age',
+      encrypt: piped(['age', '-r', recipient]),
+      decrypt: piped(['age', '-d', '-i', at('key')]),
+    },
+    {
       name: 'age-encryption (npm), without start *',
       quarter: true,
       encrypt: (from, to) => [...library, 'typage', 'encrypt', 'age-encryption', recipient, from, to],
@@ -219,7 +225,9 @@ function rowOf(tool: Tool, costs: ReadonlyMap<string, readonly Cost[]>, mebibyte
   const size = tool.quarter === true ? Math.ceil(mebibytes / 4) : mebibytes;
   const rate = (verb: string): number => size / of(`${tool.name} ${verb}`, ({ seconds }) => seconds);
   const ofAge = (verb: string): string => {
-    const age = mebibytes / of(`age ${verb}`, ({ seconds }) => seconds);
+    // Like beside like: what a pipe costs, it costs every tool.
+    const peer = tool.name.endsWith('in a pipe') ? 'age in a pipe' : 'age';
+    const age = mebibytes / of(`${peer} ${verb}`, ({ seconds }) => seconds);
     return Number.isFinite(age) ? (rate(verb) / age).toFixed(2) : '';
   };
   const cpu = (verb: string): string =>

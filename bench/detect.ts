@@ -1,10 +1,13 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { IndexedEntry } from '../src/audit/audit-log.ts';
 import { createDetector } from '../src/audit/detect/detector.ts';
 import { defaultRules } from '../src/audit/detect/rules-file.ts';
 import { type BenchTable, formatTable } from './table.ts';
 
 const EVENTS = 1_000_000;
-const CHUNK = 10_000;
+/** As many as the server reads at once. */
+const CHUNK = 256;
 const KEYS = 264_000;
 const START = Date.UTC(2026, 0, 1);
 const LEAF = new Uint8Array();
@@ -14,13 +17,14 @@ export async function run(): Promise<BenchTable> {
   const rows: string[][] = [];
   for (const [name, make] of Object.entries(MIXES)) {
     const detector = createDetector({ rules: defaultRules() });
-    globalThis.gc?.();
+    collect();
     const before = process.memoryUsage();
     let alerts = 0;
     let spent = 0;
     let written = 0;
     for (let first = 0; first < EVENTS; first += CHUNK) {
-      const entries = Array.from({ length: CHUNK }, (_, index) => make(first + index));
+      const length = Math.min(CHUNK, EVENTS - first);
+      const entries = Array.from({ length }, (_, index) => read(make(first + index)));
       const begin = cpuUs();
       for (const entry of entries) alerts += detector.observe(entry).length;
       const middle = cpuUs();
@@ -30,7 +34,7 @@ export async function run(): Promise<BenchTable> {
       written += cpuUs() - middle;
     }
     const us = spent / EVENTS;
-    globalThis.gc?.();
+    collect();
     const after = process.memoryUsage();
     const bytes = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
     const { keys } = detector.counts();
@@ -39,7 +43,7 @@ export async function run(): Promise<BenchTable> {
       us.toFixed(2),
       `${(spent / written).toFixed(1)}×`,
       keys.toLocaleString('en'),
-      globalThis.gc === undefined ? 'run with --expose-gc' : `${Math.round(bytes / 1e6)} MB`,
+      `${Math.round(bytes / 1e6)} MB`,
       alerts.toLocaleString('en'),
     ]);
   }
@@ -52,6 +56,17 @@ export async function run(): Promise<BenchTable> {
     columns: ['entries', 'µs/entry', 'JSON', 'keys', 'memory', 'alerts'],
     rows,
   };
+}
+
+/** The collector, which Node hides from programs that do not ask for it. */
+function collect(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
+
+/** Entries come out of the log as texts: nothing in one is the same object as in another. */
+function read({ entry, ...indexed }: IndexedEntry): IndexedEntry {
+  return { ...indexed, entry: JSON.parse(JSON.stringify(entry)) as IndexedEntry['entry'] };
 }
 
 /** CPU of this thread alone: a neighbour on the machine, or the collector's own threads, do not count. */

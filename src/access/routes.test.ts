@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import type { ZodType } from 'zod';
-import type { AuditFacts, Call, Reply } from '../http/route.ts';
+import { type RouteRequest, sendToRoute } from '../http/route.harness.ts';
+import type { AuditFacts } from '../http/route.ts';
 import { createManualClock } from '../kernel/clock.ts';
 import type { Caller } from '../kernel/principal.ts';
 import { isProblem } from '../kernel/problem.ts';
@@ -29,11 +28,7 @@ function callerOf(name: string, scopes?: readonly { permission: string; scope: s
   };
 }
 
-interface Sent {
-  readonly as?: Caller;
-  readonly body?: unknown;
-  readonly query?: Readonly<Record<string, string>>;
-}
+type Sent = Pick<RouteRequest, 'as' | 'body' | 'query'>;
 
 /** The members that tests look at. */
 interface Answer {
@@ -53,7 +48,6 @@ interface Answer {
   readonly grantors: readonly unknown[];
 }
 
-/** Answers a request as the transport would: guard, schemas, handler, and the answer held against its schema. */
 async function open() {
   const clock = createManualClock();
   const resolveSubject = async (reference: string): Promise<Subject | undefined> => {
@@ -64,41 +58,14 @@ async function open() {
   const routes = createAccessRoutes(access);
   const notes: AuditFacts[] = [];
 
-  async function send(method: string, path: string, { as = callerOf('root'), body, query = {} }: Sent = {}) {
-    const segments = path.split('/');
-    const route = routes.find((candidate) => {
-      const template = candidate.path.split('/');
-      const fits =
-        template.length === segments.length &&
-        template.every((part, at) => part.startsWith('{') || part === segments[at]);
-      return candidate.method === method && fits;
-    });
-    assert.ok(route, `no route for ${method} ${path}`);
-    const params = Object.fromEntries(
-      route.path
-        .split('/')
-        .flatMap((part, at) => (part.startsWith('{') ? [[part.slice(1, -1), segments[at] ?? '']] : [])),
-    );
-    if ('permission' in route.guard)
-      access.require(as, route.guard.permission, route.guard.scope({ params }));
-    const schema = route.request?.body as ZodType | undefined;
-    const call: Call = {
-      params,
-      query: (route.request?.query?.parse(query) ?? {}) as Record<string, unknown>,
-      body: schema?.parse(body),
-      bytes: new Uint8Array(),
-      stream: Readable.from([]),
-      headers: {},
-      caller: as,
-      requestId: 'req_1',
-      source: { address: '127.0.0.1', port: 1 },
-      signal: new AbortController().signal,
+  async function send(method: string, path: string, { as = callerOf('root'), ...sent }: Sent = {}) {
+    const answer = await sendToRoute(routes, method, path, {
+      ...sent,
+      as,
       note: (facts) => notes.push(facts),
       require: (permission, scope) => access.require(as, permission, scope),
-    };
-    const reply: Reply = await route.handle(call);
-    route.response?.parse(reply.body);
-    return reply.body as Answer;
+    });
+    return answer as Answer;
   }
   return { access, send, notes, routes };
 }

@@ -207,14 +207,14 @@ function roleRoutes(access: AccessControl): AccessRoutes {
 
 function bindingRoutes(access: AccessControl): AccessRoutes {
   const views = createAccessViews(access);
+  const all = { path: '/api/v1/bindings', tag: 'bindings' };
   return [
     {
+      ...all,
       method: 'GET',
-      path: '/api/v1/bindings',
       guard: { permission: 'binding.read', scope: root },
       audit: 'binding.list',
       summary: 'List bindings',
-      tag: 'bindings',
       request: { query: shapes.bindingQuery },
       response: shapes.bindingPage,
       problems: [problems.not_found],
@@ -230,12 +230,11 @@ function bindingRoutes(access: AccessControl): AccessRoutes {
       },
     },
     {
+      ...all,
       method: 'POST',
-      path: '/api/v1/bindings',
       guard: { authenticated: byBody },
       audit: 'binding.create',
       summary: 'Bind a subject to a role on a scope',
-      tag: 'bindings',
       status: 201,
       request: { body: shapes.bindingDraft },
       response: shapes.binding,

@@ -36,7 +36,7 @@ export interface AuditLog {
   checkpoint(): Promise<string>;
   /** What a verifier needs besides the files: the public key as a C2SP verifier key. */
   readonly vkey: string;
-  /** While the log changes its key, the old verifier key follows the present one. */
+  /** While the log changes its key, the old verifier key follows the present one. That of ML-DSA-44 comes last. */
   vkeys(): readonly string[];
   /** Newest first; see `EntryPage.before` for how to go on. */
   entries(query: EntryQuery): Promise<EntryPage>;

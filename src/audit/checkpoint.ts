@@ -1,14 +1,16 @@
-import { encodeBase64, parseBase64 } from '../kernel/base64.ts';
+import { type CheckpointText, formatCheckpoint, readCheckpoint } from './checkpoint-text.ts';
 import {
   listOf,
+  type Note,
   NoteError,
   type NoteSigner,
   type NoteVerifier,
   parseNote,
   signNote,
+  type VerifiedSignature,
   verifyNote,
 } from './note.ts';
-import { HASH_BYTES } from './tree.ts';
+import { hex } from './verifier-key.ts';
 
 /** The head of the log (C2SP tlog-checkpoint): origin, size, root, each on its line, in a signed note. */
 export interface Checkpoint {
@@ -17,43 +19,53 @@ export interface Checkpoint {
   readonly root: Uint8Array;
 }
 
-/** With several signers, one line for each: the old key and the new one while a log changes its key. */
+/**
+ * With several signers, one line for each: the old key and the new one while a log changes its key, and the ML-DSA-44
+ * key of a log that has one.
+ */
 export function signCheckpoint(checkpoint: Checkpoint, signers: NoteSigner | readonly NoteSigner[]): string {
   return signNote(formatCheckpoint(checkpoint), signers);
 }
 
-/** The three lines that are signed. */
-export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
-  return `${origin}\n${size}\n${encodeBase64(root)}\n`;
-}
-
 /**
- * The checkpoint in a note signed by one of `verifiers`; the origin must be the name of one that signed. Extension lines
- * are refused: nobody could audit them. Throws a NoteError, also if the signature of any other of `verifiers` is bad.
+ * The checkpoint in a note signed by one of `verifiers` of each kind that is among them for its origin: with an ML-DSA-44
+ * key, whoever can forge Ed25519 gains nothing. Extension lines are refused: nobody could audit them. Throws a NoteError,
+ * also if the signature of any other of `verifiers` is bad.
  */
 export function openCheckpoint(note: string, verifiers: NoteVerifier | readonly NoteVerifier[]): Checkpoint {
-  const { text, verified } = verifyNote(parseNote(note), listOf(verifiers));
-  const { extensions, ...checkpoint } = parseCheckpoint(text);
+  const { checkpoint } = verifyCheckpoint(parseNote(note), listOf(verifiers));
+  const { extensions, ...head } = checkpoint;
   if (extensions.length > 0) throw new NoteError('the checkpoint does not have three lines');
-  if (!verified.some(({ name }) => name === checkpoint.origin))
-    throw new NoteError(`the checkpoint is of another log, ${JSON.stringify(checkpoint.origin)}`);
-  return checkpoint;
+  return head;
 }
+
+/** As `openCheckpoint`, with the signatures that count, and whatever lines the log has added. */
+export function verifyCheckpoint(
+  note: Note,
+  verifiers: readonly NoteVerifier[],
+): { readonly checkpoint: CheckpointText; readonly verified: readonly VerifiedSignature[] } {
+  const { text, verified } = verifyNote(note, verifiers);
+  const checkpoint = parseCheckpoint(text);
+  const { origin } = checkpoint;
+  const own = verified.filter(({ name }) => name === origin);
+  if (own.length === 0) throw new NoteError(`the checkpoint is of another log, ${JSON.stringify(origin)}`);
+  const missing = verifiers.find(
+    ({ name, kind }) => name === origin && !own.some(({ verifier }) => verifier.kind === kind),
+  );
+  if (missing !== undefined) {
+    const key = `${missing.name}+${hex(missing.keyId)}`;
+    throw new NoteError(
+      `there is no ${KIND_NAMES[missing.kind]} signature by the key ${key}, which was given`,
+    );
+  }
+  return { checkpoint, verified };
+}
+
+const KIND_NAMES = { ed25519: 'Ed25519', 'ml-dsa-44': 'ML-DSA-44' } as const;
 
 /** The lines of a checkpoint, whoever signed them. Throws a NoteError; a size from 2^53 on is not taken. */
-export function parseCheckpoint(text: string): Checkpoint & { readonly extensions: readonly string[] } {
-  const [origin = '', sizeText = '', rootText = '', ...rest] = text.split('\n');
-  if (rest.pop() !== '' || origin === '' || rest.includes(''))
-    throw new NoteError('the checkpoint does not have three lines');
-  const size = parseSize(sizeText);
-  if (size === undefined) throw new NoteError('the checkpoint has no valid size');
-  const root = parseBase64(rootText);
-  if (root?.length !== HASH_BYTES) throw new NoteError('the checkpoint has no valid root hash');
-  return { origin, size, root, extensions: rest };
-}
-
-/** A decimal number without leading zeros and below 2^53. */
-export function parseSize(text: string): number | undefined {
-  const size = /^(0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : Number.NaN;
-  return Number.isSafeInteger(size) ? size : undefined;
+export function parseCheckpoint(text: string): CheckpointText {
+  const checkpoint = readCheckpoint(text);
+  if (typeof checkpoint === 'string') throw new NoteError(checkpoint);
+  return checkpoint;
 }

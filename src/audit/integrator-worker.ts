@@ -38,7 +38,7 @@ if (parentPort !== null) {
       try {
         integrator.expect(request.leaves);
         const { overlap, upTo, now } = request;
-        const sealed = overlap === undefined ? integrator.seal(upTo, now) : integrator.rotate(overlap);
+        const sealed = overlap === undefined ? integrator.seal(upTo, now) : integrator.rotate(overlap, now);
         answer({ kind: 'sealed', ...sealed });
       } catch (error) {
         fail(error);

@@ -2,13 +2,14 @@ import { auditProblems } from './problems.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
 import { createEdge } from './edge.ts';
 import {
+  allVkeysOf,
   endOverlap,
   formatVkeys,
+  isSignedBy,
   type KeyOverlap,
   type LogKeys,
   signersOf,
   successionOf,
-  vkeysOf,
 } from './key-overlap.ts';
 import { createLogWriter, type LogWriter, readLogFile } from './log-files.ts';
 import type { Recovered } from './recovery.ts';
@@ -29,8 +30,8 @@ export interface Integrator {
    * it may not.
    */
   seal(upTo: number, now: number): Sealed;
-  /** From now on both keys sign. The entry that announces it must be sealed. */
-  rotate(overlap: KeyOverlap): Sealed;
+  /** From now on both keys sign. The entry that announces it must be sealed. `now` as in `seal`. */
+  rotate(overlap: KeyOverlap, now: number): Sealed;
   /** From which key to which the log is to change. */
   succession(): { readonly from: string; readonly to: string } | undefined;
   /** Leaf hashes of entries that became durable, in order: what is read from the disk must have them. */
@@ -73,7 +74,9 @@ export function createIntegrator(options: IntegratorOptions): Integrator {
   let cursor: { readonly segment: Segment; readonly index: number; readonly offset: number } | undefined;
   let state = recovered.state;
   let attempted = state;
-  let shown = formatVkeys(state);
+  let shown = readLogFile(directory, VKEY_FILE)?.toString();
+  // The ML-DSA-44 line is begun, or left off, when the log is opened.
+  let isSigned = isSignedBy(state.checkpoint, allVkeysOf(state, keys));
   return { seal, rotate, succession: () => successionOf(state, keys), expect };
 
   function expect(leaves: Uint8Array): void {
@@ -87,13 +90,14 @@ export function createIntegrator(options: IntegratorOptions): Integrator {
     if (edge.size() < upTo) integrate(upTo);
     flushOutbox();
     const next = endOverlap(state, keys, now);
-    if (edge.size() > size || next !== state) publish(next, size);
+    if (edge.size() > size || next !== state || !isSigned) publish(next, size, now);
+    else showKeys();
     return sealed();
   }
 
-  function rotate(overlap: KeyOverlap): Sealed {
+  function rotate(overlap: KeyOverlap, now: number): Sealed {
     const { size } = openCheckpoint(state.checkpoint, keys.verifiers);
-    publish({ ...state, rotation: overlap }, size);
+    publish({ ...state, rotation: overlap }, size, now);
     return sealed();
   }
 
@@ -102,21 +106,22 @@ export function createIntegrator(options: IntegratorOptions): Integrator {
     return {
       size: edge.size(),
       checkpoint,
-      vkeys: vkeysOf(state),
+      vkeys: allVkeysOf(state, keys),
       ...(rotation !== undefined && { overlapUntil: rotation.until }),
     };
   }
 
   /** Signs what is integrated with the keys that `next` names, the state first. */
-  function publish(next: State, previousSize: number): void {
+  function publish(next: State, previousSize: number, now: number): void {
     writePartials();
     files.settle();
     const checkpoint = signCheckpoint(
       { origin: keys.active.name, size: edge.size(), root: edge.root() },
-      signersOf(next, keys),
+      signersOf(next, keys, now),
     );
     const unfinishedFrom = Math.min(edge.size(), ...starts.values());
     commit({ ...next, checkpoint, previousSize, unfinishedFrom });
+    isSigned = true;
     files.put('checkpoint', Buffer.from(checkpoint));
     showKeys();
     files.settle();
@@ -124,9 +129,10 @@ export function createIntegrator(options: IntegratorOptions): Integrator {
   }
 
   function showKeys(): void {
-    const text = formatVkeys(state);
+    const text = formatVkeys(state, keys);
     if (text === shown) return;
     files.put(VKEY_FILE, Buffer.from(text));
+    files.settle();
     shown = text;
   }
 

@@ -10,9 +10,10 @@ import { isProblem } from '../kernel/problem.ts';
 import type { AuditLog } from './audit-log.ts';
 import { draft } from './audit-log.contract.ts';
 import { openCheckpoint } from './checkpoint.ts';
+import { cutOffEach } from './cut-off.harness.ts';
 import { createIntegrator } from './integrator.ts';
 import { createLogKeys } from './key-overlap.ts';
-import { createLogWriter, type LogWriter } from './log-files.ts';
+import type { LogWriter } from './log-files.ts';
 import { openAuditLog } from './log.ts';
 import { createNoteSigner } from './note.ts';
 import { auditProblems } from './problems.ts';
@@ -204,34 +205,46 @@ describe('a change of the key that is cut off at any write', () => {
     const until = clock.now() + OVERLAP_MS;
     const begin = (directory: string, files: LogWriter): void => {
       const integrator = openIntegrator(directory, files, clock);
-      integrator.rotate({ to: second.vkey, until });
+      integrator.rotate({ to: second.vkey, until }, clock.now());
     };
-    const writes = await cutOffEach(announced, begin, async (directory) => {
-      assert.equal((await verifyLog(directory, first.vkey)).ok, true, 'the old key verifies at any moment');
-      const log = await open(directory, [second, first], clock);
-      assert.deepEqual([log.vkeys(), await announcements(log)], [[second.vkey, first.vkey], 1]);
-      assert.equal(readState(directory)?.state.rotation?.until, until);
-      await log.append(draft());
-      await log.close();
-      const learned = await verifyLog(directory, first.vkey);
-      assert.deepEqual([learned.ok, learned.size, learned.successors], [true, 7, [second.vkey]]);
-      assert.equal(vkeyFile(directory), `${second.vkey}\n${first.vkey}\n`);
-    });
+    const writes = await cutOffEach(
+      () => copyOf(announced),
+      begin,
+      async (directory) => {
+        assert.equal((await verifyLog(directory, first.vkey)).ok, true, 'the old key verifies at any moment');
+        const log = await open(directory, [second, first], clock);
+        assert.deepEqual([log.vkeys(), await announcements(log)], [[second.vkey, first.vkey], 1]);
+        assert.equal(readState(directory)?.state.rotation?.until, until);
+        await log.append(draft());
+        await log.close();
+        const learned = await verifyLog(directory, first.vkey);
+        assert.deepEqual([learned.ok, learned.size, learned.successors], [true, 7, [second.vkey]]);
+        assert.equal(vkeyFile(directory), `${second.vkey}\n${first.vkey}\n`);
+      },
+    );
     assert.ok(writes >= 12, `${writes} writes`);
   });
 
   it('ends all the same when the log is opened again', async () => {
     const clock = createManualClock(START + OVERLAP_MS);
     const end = (directory: string, files: LogWriter): void => void openIntegrator(directory, files, clock);
-    const writes = await cutOffEach(overlapping, end, async (directory) => {
-      assert.equal((await verifyLog(directory, second.vkey)).ok, true, 'the new key verifies at any moment');
-      const log = await open(directory, [second, first], clock);
-      assert.deepEqual(log.vkeys(), [second.vkey]);
-      await log.close();
-      assert.equal((await verifyLog(directory, second.vkey)).ok, true);
-      assert.equal((await verifyLog(directory, first.vkey)).ok, false);
-      assert.equal(vkeyFile(directory), `${second.vkey}\n`);
-    });
+    const writes = await cutOffEach(
+      () => copyOf(overlapping),
+      end,
+      async (directory) => {
+        assert.equal(
+          (await verifyLog(directory, second.vkey)).ok,
+          true,
+          'the new key verifies at any moment',
+        );
+        const log = await open(directory, [second, first], clock);
+        assert.deepEqual(log.vkeys(), [second.vkey]);
+        await log.close();
+        assert.equal((await verifyLog(directory, second.vkey)).ok, true);
+        assert.equal((await verifyLog(directory, first.vkey)).ok, false);
+        assert.equal(vkeyFile(directory), `${second.vkey}\n`);
+      },
+    );
     assert.ok(writes >= 6, `${writes} writes`);
   });
 });
@@ -256,43 +269,4 @@ function openIntegrator(directory: string, files: LogWriter, clock: ManualClock)
   const integrator = createIntegrator({ directory, keys, recovered, files });
   integrator.seal(recovered.next, clock.now());
   return integrator;
-}
-
-/** Does `work` on copies, each cut off one write later than the one before, until it comes through; how many there are. */
-async function cutOffEach(
-  directory: string,
-  work: (directory: string, files: LogWriter) => void,
-  check: (directory: string) => Promise<void>,
-): Promise<number> {
-  for (let at = 0; ; at++) {
-    const copy = copyOf(directory);
-    let isCut = false;
-    try {
-      work(
-        copy,
-        failingAt(copy, at, () => {
-          isCut = true;
-        }),
-      );
-    } catch (error) {
-      assert.match(String(error), /the power is gone/);
-    }
-    await check(copy);
-    if (!isCut) return at;
-  }
-}
-
-function failingAt(directory: string, at: number, onCut: () => void): LogWriter {
-  const files = createLogWriter(directory);
-  let done = 0;
-  const step = (work: () => void): void => {
-    if (done++ < at) return work();
-    onCut();
-    throw new Error('the power is gone');
-  };
-  return {
-    put: (file, bytes) => step(() => files.put(file, bytes)),
-    settle: () => step(() => files.settle()),
-    remove: (file) => step(() => files.remove(file)),
-  };
 }

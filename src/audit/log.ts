@@ -32,7 +32,7 @@ export interface AuditLogOptions {
   readonly signingKey: KeyObject;
   /**
    * Older keys of the log. If it was signed by one of them, it changes to `signingKey`: an entry says so, and both sign
-   * for a while.
+   * for a while. An ML-DSA-44 key among them puts its line on every checkpoint.
    */
   readonly previousKeys?: readonly KeyObject[];
   /** Names the log and its key: no white space, no plus sign; `keep.example.org/audit`. */

@@ -1,5 +1,16 @@
-import { createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto';
-import { encodeBase64, parseBase64 } from '../kernel/base64.ts';
+import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { parseBase64 } from '../kernel/base64.ts';
+import {
+  ed25519Key,
+  formatSignatureLine,
+  formatVerifierKey,
+  hasControl,
+  hex,
+  isKeyName,
+  keyIdOf,
+  splitVerifierKey,
+} from './verifier-key.ts';
+import { parseCosignerKey } from './witness/cosignature.ts';
 
 /** C2SP signed-note with Ed25519 (signature type 0x01), as Go's golang.org/x/mod/sumdb/note reads and writes it. */
 
@@ -8,7 +19,6 @@ const NOTE_BYTES_MAX = 1_000_000;
 const SIGNATURES_MAX = 100;
 // U+0085 is a space to Unicode and to Go, and not to `\s`.
 const SIGNATURE_LINE = /^\u2014 (?<name>[^\s\u0085+]+) (?<value>[A-Za-z0-9+/=]+)$/u;
-const NAME = /^[^\s\u0085+]+$/u;
 
 export interface NoteSigner {
   readonly name: string;
@@ -20,6 +30,7 @@ export interface NoteSigner {
 
 export interface NoteVerifier {
   readonly name: string;
+  readonly kind: 'ed25519' | 'ml-dsa-44';
   /** First four bytes of SHA-256(name, newline, type, public key). */
   readonly keyId: number;
   verify(text: string, signature: Uint8Array): boolean;
@@ -41,62 +52,24 @@ export function createNoteSigner(name: string, key: KeyObject): NoteSigner {
   };
 }
 
-/** Reads a C2SP verifier key, `name+hash+base64`. Undefined if it is malformed, or its hash is not that of its key. */
+/**
+ * Reads the C2SP verifier key of a log: of Ed25519 (type 0x01), or of ML-DSA-44 (type 0x06, over checkpoints alone).
+ * Undefined if it is malformed, of another type, or its hash is not that of its key.
+ */
 export function parseVerifierKey(vkey: string): NoteVerifier | undefined {
   const parts = splitVerifierKey(vkey);
-  if (parts === undefined || parts.type !== ED25519 || parts.publicKey.length !== 32) return undefined;
+  if (parts?.type !== ED25519) {
+    const verifier = parseCosignerKey(vkey);
+    return verifier?.kind === 'ml-dsa-44' ? verifier : undefined;
+  }
+  if (parts.publicKey.length !== 32) return undefined;
   const key = ed25519Key(parts.publicKey);
   return {
     name: parts.name,
+    kind: 'ed25519',
     keyId: keyIdOf(parts.name, ED25519, parts.publicKey),
     verify: (text, signature) => verify(null, Buffer.from(text), key, signature),
   };
-}
-
-/** A verifier key of any signature type. */
-export interface VerifierKeyParts {
-  readonly name: string;
-  readonly type: number;
-  /** As its signature type encodes it. */
-  readonly publicKey: Uint8Array;
-}
-
-/** Undefined if it is malformed, or its hash is not that of its key. The public key itself is not looked at. */
-export function splitVerifierKey(vkey: string): VerifierKeyParts | undefined {
-  const [, name, idHex, keyText] = /^([^\s\u0085+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/u.exec(vkey) ?? [];
-  const bytes = keyText === undefined ? undefined : parseBase64(keyText);
-  const type = bytes?.[0];
-  if (name === undefined || idHex === undefined || bytes === undefined || type === undefined)
-    return undefined;
-  const publicKey = bytes.subarray(1);
-  return hex(keyIdOf(name, type, publicKey)) === idHex ? { name, type, publicKey } : undefined;
-}
-
-export function formatVerifierKey({ name, type, publicKey }: VerifierKeyParts): string {
-  const typed = Buffer.concat([Buffer.from([type]), publicKey]);
-  return `${name}+${hex(keyIdOf(name, type, publicKey))}+${encodeBase64(typed)}`;
-}
-
-export function keyIdOf(name: string, type: number, publicKey: Uint8Array): number {
-  const bytes = Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([type]), publicKey]);
-  return hash('sha256', bytes, 'buffer').readUInt32BE(0);
-}
-
-/** Not empty, no white space, no plus sign: what may name a key. */
-export function isKeyName(name: string): boolean {
-  return NAME.test(name) && name.isWellFormed() && !hasControl(name);
-}
-
-/** One signature line, without its newline. */
-export function formatSignatureLine(name: string, keyId: number, signature: Uint8Array): string {
-  const prefix = Buffer.alloc(4);
-  prefix.writeUInt32BE(keyId);
-  return `\u2014 ${name} ${encodeBase64(Buffer.concat([prefix, signature]))}`;
-}
-
-export function ed25519Key(publicKey: Uint8Array): KeyObject {
-  const x = Buffer.from(publicKey).toString('base64url');
-  return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
 }
 
 /** `text` ends in a newline and holds no other control character. One line for each signer, in order. */
@@ -186,14 +159,6 @@ export class NoteError extends Error {
 
 const isNoteText = (text: string): boolean =>
   text.endsWith('\n') && text.isWellFormed() && !text.includes('\ufffd') && !hasControl(text);
-
-/** Anything below U+0020 but a newline. */
-function hasControl(text: string): boolean {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) < 32 && text[at] !== '\n') return true;
-  return false;
-}
-
-const hex = (id: number): string => id.toString(16).padStart(8, '0');
 
 export function listOf<Item>(items: Item | readonly Item[]): readonly Item[] {
   return [items].flat() as readonly Item[];

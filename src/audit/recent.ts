@@ -9,35 +9,69 @@ export interface Recent {
   read(from: number, limit: number): readonly IndexedEntry[];
 }
 
-interface Held {
-  readonly text: string;
-  readonly leaf: Uint8Array;
-  entry?: Entry;
+interface Place {
+  readonly index: number;
+  readonly start: number;
+  readonly end: number;
 }
 
-export function createRecent({ countMax = 4096, charactersMax = 8 << 20 } = {}): Recent {
-  const held = new Map<number, Held>();
-  let characters = 0;
+const LEAF_BYTES = 32;
+/** A UTF-16 unit is at most three bytes of UTF-8. */
+const UNIT_BYTES = 3;
+
+/**
+ * Kept as bytes in one buffer, written round and round. Thousands of texts and objects that live for a second or two would
+ * each be copied by the garbage collector, twice.
+ */
+export function createRecent({ countMax = 4096, bytesMax = 8 << 20 } = {}): Recent {
+  const bytes = Buffer.allocUnsafeSlow(bytesMax);
+  const held = new Map<number, Place>();
+  let next = 0;
   return {
     add(index, text, leaf) {
-      held.set(index, { text, leaf });
-      characters += text.length;
-      for (const [oldest, { text: gone }] of held) {
-        if (held.size <= countMax && characters <= charactersMax) break;
-        held.delete(oldest);
-        characters -= gone.length;
+      const room = LEAF_BYTES + text.length * UNIT_BYTES;
+      if (room > bytesMax) return;
+      if (next + room > bytesMax) {
+        // The oldest ones lie behind: from here to the end of the buffer.
+        drop(next, bytesMax);
+        next = 0;
       }
+      drop(next, next + room);
+      if (held.size === countMax) dropOldest();
+      bytes.set(leaf, next);
+      const length = bytes.write(text, next + LEAF_BYTES);
+      const end = next + LEAF_BYTES + length;
+      held.set(index, { index, start: next, end });
+      next = end;
     },
     read(from, limit) {
       const found: IndexedEntry[] = [];
       for (let index = from; index < from + limit; index++) {
-        const each = held.get(index);
-        if (each === undefined) break;
-        // Once, however many follow.
-        each.entry ??= JSON.parse(each.text) as Entry;
-        found.push({ index, leaf: each.leaf, entry: each.entry });
+        const place = held.get(index);
+        if (place === undefined) break;
+        const text = place.start + LEAF_BYTES;
+        found.push({
+          index,
+          leaf: Uint8Array.from(bytes.subarray(place.start, text)),
+          entry: JSON.parse(bytes.toString('utf8', text, place.end)) as Entry,
+        });
       }
       return found;
     },
   };
+
+  /** The oldest come first, in the map as in the buffer. */
+  function drop(start: number, end: number): void {
+    for (const place of held.values()) {
+      if (place.end <= start || place.start >= end) return;
+      held.delete(place.index);
+    }
+  }
+
+  function dropOldest(): void {
+    for (const oldest of held.keys()) {
+      held.delete(oldest);
+      return;
+    }
+  }
 }

@@ -77,7 +77,7 @@ export function recover(
 
 /** Puts the file `vkey` right where a crash has left that of a moment before. */
 function showKeys(directory: string, state: State, keys: LogKeys, files: LogWriter): void {
-  const text = formatVkeys(state);
+  const text = formatVkeys(state, keys);
   const shown = readLogFile(directory, VKEY_FILE)?.toString();
   if (shown === text) return;
   const isOurs = (vkey: string): boolean => keys.signers.has(vkey) || vkeysOf(state).includes(vkey);

@@ -62,7 +62,10 @@ export type SealerAnswer =
 export interface SealerData {
   readonly directory: string;
   readonly origin: string;
-  /** Ed25519 private keys, the active one first, then older ones that may still be the log's. */
+  /**
+   * Ed25519 private keys, the active one first, then older ones that may still be the log's; and one of ML-DSA-44 if
+   * checkpoints are to have its line, too.
+   */
   readonly keys: readonly KeyObject[];
   /** When it is opened, milliseconds since 1970. */
   readonly now: number;

@@ -1,100 +1,56 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createManualClock } from '../kernel/clock.ts';
 import { silentLog } from '../kernel/log.ts';
 import type { Verification, VerificationProblem, VerificationProgress } from './audit-log.ts';
-import { draft } from './audit-log.contract.ts';
 import { signCheckpoint } from './checkpoint.ts';
 import { createEdge } from './edge.ts';
 import { fsckLog } from './fsck.ts';
 import { openAuditLog } from './log.ts';
 import { createNoteSigner } from './note.ts';
-import { encodeBundle, encodeTile, parseBundle } from './tile.ts';
+import { encodeTile, parseBundle } from './tile.ts';
 import { leafHash, peaks, rootOf } from './tree.ts';
+import {
+  change,
+  type Edit,
+  editEntries,
+  entryAt,
+  flipAt,
+  flipInEntry,
+  makeSoundLog,
+  SIZE,
+  type SoundLog,
+  UNSEALED,
+} from './verify.harness.ts';
 import { verifyLog } from './verify.ts';
 import { lengthWithoutZeros } from './wal/tail.ts';
 
-const SIZE = 520;
-const UNSEALED = 3;
-const root = mkdtempSync(join(tmpdir(), 'modelkeep-verify-'));
-const sound = join(root, 'sound');
-const { privateKey } = generateKeyPairSync('ed25519');
-const signer = createNoteSigner('keep.test/audit', privateKey);
-let count = 0;
-
+let log: SoundLog;
 before(async () => {
-  const directory = join(root, 'log');
-  const log = await openAuditLog({
-    directory,
-    signingKey: privateKey,
-    origin: signer.name,
-    clock: createManualClock(),
-    log: silentLog,
-    tuning: { sealMs: 60_000 },
-  });
-  await Promise.all(Array.from({ length: SIZE }, (_, at) => log.append(draft({ latencyUs: at }))));
-  await log.checkpoint();
-  for (let at = 0; at < UNSEALED; at++) await log.append(draft({ latencyUs: SIZE + at }));
-  cpSync(directory, sound, { recursive: true });
-  await log.close();
+  log = await makeSoundLog();
 });
-after(() => rmSync(root, { recursive: true }));
-
-const copy = (): string => {
-  const directory = join(root, `copy-${count++}`);
-  cpSync(sound, directory, { recursive: true });
-  return directory;
-};
-
-const change = (directory: string, file: string, edit: (bytes: Buffer) => Uint8Array): void => {
-  const path = join(directory, file);
-  writeFileSync(path, edit(readFileSync(path)));
-};
-
-const flipAt =
-  (at: number) =>
-  (bytes: Buffer): Buffer => {
-    const place = at < 0 ? bytes.length + at : at;
-    bytes[place] = (bytes[place] ?? 0) ^ 1;
-    return bytes;
-  };
-
-/** Byte offset of the n-th entry of a bundle, behind its length. */
-const entryAt = (bytes: Buffer, entry: number): number => {
-  let offset = 0;
-  for (let at = 0; at < entry; at++) offset += 2 + bytes.readUInt16BE(offset);
-  return offset + 2;
-};
-
-const edit =
-  (work: (entries: Uint8Array[]) => void) =>
-  (bytes: Buffer): Uint8Array => {
-    const entries = [...parseBundle(bytes).entries];
-    work(entries);
-    return encodeBundle(entries);
-  };
+after(() => log.remove());
 
 const FULL = 'tile/entries/000';
 const PARTIAL = 'tile/entries/002.p/8';
 
-async function firstProblem(
-  tamper: (directory: string) => void,
-  vkey = signer.vkey,
-): Promise<VerificationProblem> {
-  const directory = copy();
+type Tampering = (directory: string) => void;
+
+const edited =
+  (file: string, edit: Edit): Tampering =>
+  (directory) =>
+    change(directory, file, edit);
+
+const removed =
+  (file: string): Tampering =>
+  (directory) =>
+    unlinkSync(join(directory, file));
+
+async function firstProblem(tamper: Tampering, vkey = log.signer.vkey): Promise<VerificationProblem> {
+  const directory = log.copy();
   tamper(directory);
   const result = await verifyLog(directory, vkey);
   const onThreads = await fsckLog({ directory, keys: vkey, workers: 3 });
@@ -107,163 +63,145 @@ async function firstProblem(
 
 describe('offline verification', () => {
   it('finds a sound copy sound, with or without the files that only the keep needs', async () => {
-    const directory = copy();
+    const directory = log.copy();
     const seen: number[] = [];
-    const whole = await verifyLog(directory, `${signer.vkey}\n`, ({ checked }) => seen.push(checked));
+    const whole = await verifyLog(directory, `${log.signer.vkey}\n`, ({ checked }) => seen.push(checked));
     assert.deepEqual(whole, { ok: true, size: SIZE, root: whole.root, unsealed: UNSEALED, problems: [] });
     assert.equal(Buffer.from(whole.root, 'base64').length, 32);
     assert.deepEqual(seen.slice(0, 3), [256, 512, 520]);
     const onThreads: number[] = [];
     const onProgress = ({ checked }: VerificationProgress): void => void onThreads.push(checked);
-    assert.deepEqual(await fsckLog({ directory, keys: signer.vkey, workers: 3, onProgress }), whole);
+    assert.deepEqual(await fsckLog({ directory, keys: log.signer.vkey, workers: 3, onProgress }), whole);
     assert.deepEqual(onThreads.slice(-2), [512, 520]);
     for (const file of ['wal', 'state.json', 'vkey']) rmSync(join(directory, file), { recursive: true });
-    assert.deepEqual(await verifyLog(directory, signer.vkey), { ...whole, unsealed: 0 });
+    assert.deepEqual(await verifyLog(directory, log.signer.vkey), { ...whole, unsealed: 0 });
   });
 
   it('finds an empty log sound', async () => {
-    const directory = join(root, 'empty');
+    const directory = log.place();
     const options = {
       directory,
-      signingKey: privateKey,
-      origin: signer.name,
+      signingKey: log.privateKey,
+      origin: log.signer.name,
       clock: createManualClock(),
       log: silentLog,
     };
     await (await openAuditLog(options)).close();
-    const result = await verifyLog(directory, signer.vkey);
+    const result = await verifyLog(directory, log.signer.vkey);
     assert.deepEqual([result.ok, result.size, result.unsealed], [true, 0, 0]);
   });
 
   it('finds a directory without a checkpoint not verified', async () => {
-    mkdirSync(join(root, 'nothing'));
-    const result = await verifyLog(join(root, 'nothing'), signer.vkey);
+    const nothing = log.place();
+    mkdirSync(nothing);
+    const result = await verifyLog(nothing, log.signer.vkey);
     assert.deepEqual([result.ok, result.problems[0]?.kind], [false, 'checkpoint']);
   });
 
-  const matrix: readonly (readonly [
-    string,
-    (directory: string) => void,
-    Partial<VerificationProblem>,
-    RegExp,
-  ])[] = [
+  const matrix: readonly (readonly [string, Tampering, Partial<VerificationProblem>, RegExp])[] = [
     [
       'a flipped byte in entry 12',
-      (d) => change(d, FULL, (b) => flipAt(entryAt(b, 12) + 30)(b)),
+      edited(FULL, flipInEntry(12, 30)),
       { kind: 'entry', index: 12 },
       /^entry 12 does not match/,
     ],
     [
       'a flipped byte in the last bundle',
-      (d) => change(d, PARTIAL, (b) => flipAt(entryAt(b, 5))(b)),
+      edited(PARTIAL, flipInEntry(5, 0)),
       { kind: 'entry', index: 517 },
       /^entry 517 does not match/,
     ],
     [
       'a flipped length of entry 12',
-      (d) => change(d, FULL, (b) => flipAt(entryAt(b, 12) - 1)(b)),
+      edited(FULL, flipInEntry(12, -1)),
       { kind: 'entry', index: 12 },
       /^entry 12 /,
     ],
     [
       'a length that runs over the end',
-      (d) =>
-        change(d, PARTIAL, (b) => {
-          b[entryAt(b, 2) - 2] = 0xff;
-          return b;
-        }),
+      edited(PARTIAL, (b) => {
+        b[entryAt(b, 2) - 2] = 0xff;
+        return b;
+      }),
       { kind: 'entry', index: 514 },
       /^entry 514 is missing or cut short/,
     ],
     [
       'a removed entry',
-      (d) =>
-        change(
-          d,
-          FULL,
-          edit((entries) => entries.splice(40, 1)),
-        ),
+      edited(
+        FULL,
+        editEntries((entries) => entries.splice(40, 1)),
+      ),
       { kind: 'entry', index: 40 },
       /^entry 40 /,
     ],
     [
       'an inserted entry',
-      (d) =>
-        change(
-          d,
-          FULL,
-          edit((entries) => entries.splice(7, 0, Buffer.from('{}'))),
-        ),
+      edited(
+        FULL,
+        editEntries((entries) => entries.splice(7, 0, Buffer.from('{}'))),
+      ),
       { kind: 'entry', index: 7 },
       /^entry 7 /,
     ],
     [
       'an appended entry',
-      (d) =>
-        change(
-          d,
-          FULL,
-          edit((entries) => entries.push(Buffer.from('{}'))),
-        ),
+      edited(
+        FULL,
+        editEntries((entries) => entries.push(Buffer.from('{}'))),
+      ),
       { kind: 'entry', index: 256 },
       /^entry 256 should not be in/,
     ],
     [
       'two entries swapped',
-      (d) =>
-        change(
-          d,
-          FULL,
-          edit((entries) => entries.splice(20, 2, entries[21] as Uint8Array, entries[20] as Uint8Array)),
-        ),
+      edited(
+        FULL,
+        editEntries((entries) => entries.splice(20, 2, ...entries.slice(20, 22).toReversed())),
+      ),
       { kind: 'entry', index: 20 },
       /^entry 20 /,
     ],
     [
       'a bundle cut short',
-      (d) => change(d, PARTIAL, (b) => b.subarray(0, entryAt(b, 6))),
+      edited(PARTIAL, (b) => b.subarray(0, entryAt(b, 6))),
       { kind: 'entry', index: 518 },
       /^entry 518 is missing or cut short/,
     ],
     [
       'a bundle emptied',
-      (d) => change(d, FULL, () => Buffer.alloc(0)),
+      edited(FULL, () => Buffer.alloc(0)),
       { kind: 'entry', index: 0 },
       /^entry 0 is missing/,
     ],
-    [
-      'a bundle removed',
-      (d) => unlinkSync(join(d, 'tile/entries/001')),
-      { kind: 'entry', index: 256 },
-      /^entry 256 is missing/,
-    ],
+    ['a bundle removed', removed('tile/entries/001'), { kind: 'entry', index: 256 }, /^entry 256 is missing/],
     [
       'a flipped byte in a level-0 tile',
-      (d) => change(d, 'tile/0/001', flipAt(33)),
+      edited('tile/0/001', flipAt(33)),
       { kind: 'tile', index: 257 },
       /wrong hash for entry 257; the entry itself is as signed/,
     ],
     [
       'a flipped byte in the last level-0 tile',
-      (d) => change(d, 'tile/0/002.p/8', flipAt(65)),
+      edited('tile/0/002.p/8', flipAt(65)),
       { kind: 'tile', index: 514 },
       /wrong hash for entry 514/,
     ],
     [
       'a flipped byte in a level-1 tile',
-      (d) => change(d, 'tile/1/000.p/2', flipAt(32)),
+      edited('tile/1/000.p/2', flipAt(32)),
       { kind: 'tile', index: 256 },
       /^entries 256 to 511 do not have the hash in tile\/1/,
     ],
     [
       'a tile cut short',
-      (d) => change(d, 'tile/0/000', (b) => b.subarray(1)),
+      edited('tile/0/000', (b) => b.subarray(1)),
       { kind: 'tile', index: 0 },
       /missing or has the wrong length/,
     ],
     [
       'a tile removed',
-      (d) => unlinkSync(join(d, 'tile/0/002.p/8')),
+      removed('tile/0/002.p/8'),
       { kind: 'tile', index: 512 },
       /missing or has the wrong length/,
     ],
@@ -281,49 +219,44 @@ describe('offline verification', () => {
     ],
     [
       'a flipped byte in the signature',
-      (d) => change(d, 'checkpoint', flipAt(-20)),
+      edited('checkpoint', flipAt(-20)),
       { kind: 'checkpoint' },
       /signature/,
     ],
     [
       'a flipped byte in the signed size',
-      (d) => change(d, 'checkpoint', flipAt(17)),
+      edited('checkpoint', flipAt(17)),
       { kind: 'checkpoint' },
       /signature is wrong/,
     ],
     [
       'a flipped byte in the signed root',
-      (d) => change(d, 'checkpoint', flipAt(25)),
+      edited('checkpoint', flipAt(25)),
       { kind: 'checkpoint' },
       /signature is wrong/,
     ],
-    [
-      'the checkpoint removed',
-      (d) => unlinkSync(join(d, 'checkpoint')),
-      { kind: 'checkpoint' },
-      /there is no checkpoint/,
-    ],
+    ['the checkpoint removed', removed('checkpoint'), { kind: 'checkpoint' }, /there is no checkpoint/],
     [
       'an older state beside a newer checkpoint',
-      (d) => change(d, 'state.json', (b) => oldState(b)),
+      edited('state.json', oldState),
       { kind: 'state' },
       /state.json signs 0 entries/,
     ],
     [
       'a flipped byte in an unsealed entry',
-      (d) => change(d, 'wal/0.seg', (b) => flipAt(lengthWithoutZeros(b) - 60)(b)),
+      edited('wal/0.seg', (b) => flipAt(lengthWithoutZeros(b) - 60)(b)),
       { kind: 'wal', index: SIZE + 2 },
       /^entry 522 is damaged/,
     ],
     [
       'a flipped byte in a sealed entry of the wal',
-      (d) => change(d, 'wal/0.seg', flipAt(30)),
+      edited('wal/0.seg', flipAt(30)),
       { kind: 'wal', index: 0 },
       /^entry 0 is damaged/,
     ],
     [
       'the wal cut below the checkpoint',
-      (d) => change(d, 'wal/0.seg', (b) => b.subarray(0, 1000)),
+      edited('wal/0.seg', (b) => b.subarray(0, 1000)),
       { kind: 'wal' },
       /is missing: wal\/ holds/,
     ],
@@ -338,7 +271,7 @@ describe('offline verification', () => {
   }
 
   it('trusts only the key that it was given', async () => {
-    const thief = createNoteSigner(signer.name, generateKeyPairSync('ed25519').privateKey);
+    const thief = createNoteSigner(log.signer.name, generateKeyPairSync('ed25519').privateKey);
     const resign = (directory: string): void => {
       const note = readFileSync(join(directory, 'checkpoint'), 'utf8');
       const [origin = '', size = '', rootText = ''] = note.split('\n');
@@ -353,15 +286,15 @@ describe('offline verification', () => {
   });
 
   it('finds a flipped bit wherever it is, in every file', async () => {
-    const files = readdirSync(sound, { recursive: true, withFileTypes: true })
+    const files = readdirSync(log.directory, { recursive: true, withFileTypes: true })
       .filter((each) => each.isFile())
-      .map((each) => join(each.parentPath, each.name).slice(sound.length + 1))
+      .map((each) => join(each.parentPath, each.name).slice(log.directory.length + 1))
       // The vkey in the copy is not believed, so nothing in it can mislead.
       .filter((file) => file !== 'vkey');
     assert.ok(files.length >= 9);
     let checked = 0;
     for (const file of files) {
-      const bytes = readFileSync(join(sound, file));
+      const bytes = readFileSync(join(log.directory, file));
       // Behind its records a segment has room that says nothing.
       const length = file.startsWith('wal') ? lengthWithoutZeros(bytes) : bytes.length;
       const places = new Set([
@@ -374,9 +307,9 @@ describe('offline verification', () => {
         (checked * 7919) % length,
       ]);
       for (const at of places) {
-        const directory = copy();
+        const directory = log.copy();
         change(directory, file, flipAt(at));
-        const result: Verification = await verifyLog(directory, signer.vkey);
+        const result: Verification = await verifyLog(directory, log.signer.vkey);
         const isOwner = file === 'state.json' && result.ok;
         assert.ok(!result.ok || (isOwner && isInOwner(at)), `${file} at ${at}`);
         rmSync(directory, { recursive: true });
@@ -389,13 +322,13 @@ describe('offline verification', () => {
 
 /** The part of the state that is not under a signature: it names who may sign next, and proves nothing. */
 function isInOwner(at: number): boolean {
-  const text = readFileSync(join(sound, 'state.json'), 'utf8');
+  const text = readFileSync(join(log.directory, 'state.json'), 'utf8');
   const note = text.indexOf('"checkpoint"');
   return at < note || at > text.indexOf('"previousSize"');
 }
 
 function changeWithTile(directory: string): void {
-  change(directory, FULL, (bytes) => flipAt(entryAt(bytes, 12) + 30)(bytes));
+  change(directory, FULL, flipInEntry(12, 30));
   const leaves = parseBundle(readFileSync(join(directory, FULL))).entries.map(leafHash);
   writeFileSync(join(directory, 'tile/0/000'), encodeTile(leaves));
 }
@@ -418,6 +351,9 @@ function changeWithAllTiles(directory: string): void {
 
 function oldState(bytes: Buffer): Buffer {
   const state = JSON.parse(bytes.toString()) as Record<string, unknown>;
-  state['checkpoint'] = signCheckpoint({ origin: signer.name, size: 0, root: createEdge().root() }, signer);
+  state['checkpoint'] = signCheckpoint(
+    { origin: log.signer.name, size: 0, root: createEdge().root() },
+    log.signer,
+  );
   return Buffer.from(`${JSON.stringify(state, undefined, 2)}\n`);
 }

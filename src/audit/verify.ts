@@ -10,7 +10,7 @@ const STEPS_PER_TURN = 64;
 export type VerifierKeys = string | readonly string[];
 
 /**
- * Checks a copy of `log/` with nothing but verifier keys, of which one must have signed: the signature, every entry
+ * Checks a copy of `log/` with nothing but verifier keys, of which one of each kind must have signed: the signature, every entry
  * against the tree, every tile, the checksums of the write-ahead log. What is wrong is in the result; it rejects only if
  * the files cannot be read. A key that cannot be parsed is a checkpoint problem: nothing was verified.
  */

@@ -1,6 +1,7 @@
-import { type Stats } from 'node:fs';
+import { fstatSync, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { AgeTransfer } from '../crypto/engine/files.ts';
+import { createPipeSource, type PipeSource } from '../crypto/engine/pipe-source.ts';
 import type { FileTransfer } from '../crypto/engine/transfer.ts';
 import { cryptoProblems } from '../crypto/problems.ts';
 import { isProblem } from '../kernel/problem.ts';
@@ -30,10 +31,11 @@ export async function transfer(
   work: (transfer: AgeTransfer) => Promise<void>,
 ): Promise<void> {
   const output = outputOf(options.output, io);
-  const progress = await createProgress(io, output !== io.stdout || !io.stdoutIsTerminal);
+  const source = isStream(input) ? sourceOf(io) : undefined;
+  const progress = await createProgress(io, !isStream(options.output) || !io.stdoutIsTerminal);
   try {
     await work({
-      input: isStream(input) ? io.stdin : input,
+      input: source ?? input ?? '-',
       output,
       force: options.force === true,
       signal: io.interrupted,
@@ -42,7 +44,7 @@ export async function transfer(
     });
   } catch (error) {
     // A pipe that stays open would keep the process.
-    if (isStream(input)) io.stdin.destroy();
+    source?.destroy();
     if (io.interrupted.aborted) throw new CliFailure('interrupted', { cause: error });
     if (!isProblem(error, cryptoProblems.output_exists)) throw error;
     throw new CliFailure(error.detail, {
@@ -95,12 +97,28 @@ export async function isDirectory(input: string | undefined): Promise<boolean> {
   return stats?.isDirectory() === true;
 }
 
-/** Where a named output is; stdout if it is absent or "-". */
+/** Stdin. A pipe is read by less costly means than the stream over it, which is silent as long as nobody reads it. */
+function sourceOf({ stdin }: Pick<EncryptionIo, 'stdin'>): PipeSource {
+  const fd = descriptorOf(stdin);
+  return fd !== undefined && fstatSync(fd).isFIFO() ? createPipeSource(fd) : stdin;
+}
+
+/**
+ * Where a named output is; stdout if it is absent or "-". A file that the shell opened for stdout is written behind this
+ * thread's back, where the stream would hold it up.
+ */
 export function outputOf(
   output: string | undefined,
   io: Pick<EncryptionIo, 'stdout'>,
 ): FileTransfer['output'] {
-  return isStream(output) ? io.stdout : output;
+  if (!isStream(output)) return output;
+  const fd = descriptorOf(io.stdout);
+  return fd !== undefined && fstatSync(fd).isFile() ? { descriptor: fd } : io.stdout;
+}
+
+/** The descriptor of a stream of the process. */
+function descriptorOf(stream: object): number | undefined {
+  return 'fd' in stream && typeof stream.fd === 'number' ? stream.fd : undefined;
 }
 
 /** Claims that a name stands for stdin or stdout. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -57,6 +58,44 @@ test('SIGTERM ends a process whose reader takes nothing', async (t) => {
   const [code] = (await once(child, 'exit')) as [number];
   assert.equal(code, 1);
   assert.deepEqual(await readdir(at('.')), ['key', 'plain']);
+});
+
+test('a file that the shell opened for stdout is written behind what is in it', async (t) => {
+  const at = await workspace(t);
+  const content = randomBytes(12 * 2 ** 20);
+  await writeFile(at('plain'), content);
+  await writeFile(at('sealed'), 'before');
+  const shell = (line: string): Promise<unknown> =>
+    ended(spawn('sh', ['-c', line, process.execPath, MAIN, recipient], { cwd: at('.'), stdio: 'pipe' }));
+  const done = { code: 0, stderr: '' };
+  assert.deepEqual(await shell('cat plain | "$0" "$1" encrypt -r "$2" >> sealed'), done);
+  assert.deepEqual(await shell('tail -c +7 sealed | "$0" "$1" decrypt -i key > opened'), done);
+  assert.ok(content.equals(await readFile(at('opened'))));
+});
+
+test('what a slow pipe gave is seen before it gives more', async (t) => {
+  const at = await workspace(t);
+  const child = start(['encrypt', '-r', recipient]);
+  const pieces: Buffer[] = [];
+  child.stdout?.on('data', (piece: Buffer) => void pieces.push(piece));
+  const seen = (): number => Buffer.concat(pieces).length;
+  child.stdin?.write(randomBytes(3 * 65_536));
+  // The third chunk could be the last one, so it is held.
+  while (seen() < 2 * 65_536) await once(child.stdout as NodeJS.ReadableStream, 'data');
+  assert.ok(seen() < 3 * 65_536);
+  child.stdin?.end('x');
+  assert.deepEqual(await ended(child), { code: 0, stderr: '' });
+  assert.ok(seen() > 3 * 65_536);
+  assert.deepEqual(await readdir(at('.')), ['key']);
+});
+
+test('a failure ends the process though its pipe stays open', async (t) => {
+  const at = await workspace(t);
+  const child = start(['decrypt', '-i', at('key')]);
+  child.stdin?.write('this is no age file\n'.repeat(10_000));
+  const { code, stderr } = await ended(child);
+  assert.equal(code, 1);
+  assert.match(stderr, /modelkeep: error/);
 });
 
 test('SIGTERM while a directory is unpacked leaves nothing', async (t) => {

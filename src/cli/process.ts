@@ -15,11 +15,14 @@ export async function runProcess(process: NodeJS.Process): Promise<number> {
   });
   const argv = process.argv.slice(2);
   const version = await readVersion();
-  const cli = ENCRYPTION_COMMANDS.has(argv[0])
+  const cli = NEEDS_NO_KEEP.has(argv[0])
     ? createEncryptionCli({ io, version })
     : (await import('./cli.ts')).createCli({ access: createLazyAccess(io), io, version });
   return cli.run(argv);
 }
+
+/** Asked for on their own, these are answered by the quick command line. */
+const NEEDS_NO_KEEP: ReadonlySet<string | undefined> = new Set([...ENCRYPTION_COMMANDS, '-V', '--version']);
 
 /** `package.json` lies two folders up, from `src/cli` as from `dist/cli`. */
 async function readVersion(): Promise<string> {

@@ -2,7 +2,6 @@ import { Command, CommanderError } from 'commander';
 import type { GlobalOptions } from './context.ts';
 import { reportOf } from './failure.ts';
 import type { CliIo } from './io.ts';
-import { createOutput } from './output.ts';
 
 /** The command `modelkeep` without its subcommands. */
 export function createProgram(io: CliIo, version: string): Command {
@@ -47,6 +46,8 @@ export async function runProgram(
     const report = reportOf(error);
     // Commander prints its own complaints.
     if (!(error instanceof CommanderError)) {
+      // Tables and all: a command that ends well may not need it.
+      const { createOutput } = await import('./output.ts');
       const output = createOutput(io, () => program.opts<GlobalOptions>().json === true);
       output.fail(report);
     }

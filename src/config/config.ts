@@ -139,6 +139,20 @@ export const configSchema = z.strictObject({
         )
         .default('forever')
         .describe('How long entries are kept: `forever`, or whole months such as `P1Y` or `P18M`.'),
+      keyOverlapDays: z
+        .int()
+        .min(1)
+        .max(366)
+        .default(30)
+        .describe(
+          'How long the old key of the log signs beside a new one, days. It is fixed when a change of the key begins.',
+        ),
+      postQuantum: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Sign checkpoints with ML-DSA-44, too: 3.3 KB more in each, and in each receipt. `audit vkey` then prints a key more.',
+        ),
       publicTree: z
         .boolean()
         .default(true)

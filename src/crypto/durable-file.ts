@@ -80,8 +80,13 @@ export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? String(error.code) : undefined;
 }
 
+/** A file that is written from where it stands on. As the system call, it may take less than it is given. */
+export interface SequentialFile {
+  write(piece: Uint8Array, offset: number): Promise<{ readonly bytesWritten: number }>;
+}
+
 /** One write is under way while the source computes the next piece: encryption and disk overlap. */
-async function writeAll(file: FileHandle, source: AsyncIterable<Uint8Array>): Promise<void> {
+export async function writeAll(file: SequentialFile, source: AsyncIterable<Uint8Array>): Promise<void> {
   let pending: Promise<void> = Promise.resolve();
   try {
     for await (const piece of source) {
@@ -95,7 +100,7 @@ async function writeAll(file: FileHandle, source: AsyncIterable<Uint8Array>): Pr
   }
 }
 
-async function writePiece(file: FileHandle, piece: Uint8Array): Promise<void> {
+async function writePiece(file: SequentialFile, piece: Uint8Array): Promise<void> {
   for (let at = 0; at < piece.length; ) at += (await file.write(piece, at)).bytesWritten;
 }
 

@@ -1,24 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { encodeBase64 } from '../kernel/base64.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Caller } from '../kernel/principal.ts';
 import { Problem } from '../kernel/problem.ts';
-import { Secret } from '../kernel/secret.ts';
 import { type Answer, answerOf, answerToProblem, discard, isStream, sendAnswer } from './answer.ts';
-import { checkAnnouncedLength, checkMediaType, hasBody, limitStream, readBody } from './body.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { CompiledRoute } from './compiled-route.ts';
-import type { Connections, InFlight } from './connection.ts';
-import type { Attempt, Gate, ListenerKind } from './gate.ts';
-import { checkHeaders, publicHeaders, securityHeaders } from './headers.ts';
+import type { Connections } from './connection.ts';
+import { createExchangeOpener, type Exchange } from './exchange.ts';
+import type { Gate, ListenerKind } from './gate.ts';
+import { checkHeaders, securityHeaders } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import type { HttpMetrics } from './metrics.ts';
 import { httpProblems } from './problems.ts';
-import { createRequestIds } from './request-id.ts';
-import type { AuditFacts, Call, Reply } from './route.ts';
-import { matchTemplate, parseQuery, parseTarget } from './target.ts';
-import { parseJsonBody, type Part, validate } from './validate.ts';
+import { addPlace, createReceiptAdder } from './proof-headers.ts';
+import { createCallReader } from './read-call.ts';
+import type { Reply } from './route.ts';
+import { matchTemplate, parseTarget } from './target.ts';
+import { asError } from './thrown.ts';
+import { type Part, validate } from './validate.ts';
 
 export interface PipelineDeps {
   readonly gate: Gate;
@@ -50,26 +50,12 @@ export interface Pipeline {
   abort(reason: unknown): number;
 }
 
-type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
-
-/** What is known of one request while it is served. */
-interface Exchange extends InFlight {
-  readonly response: ServerResponse;
-  readonly attempt: Mutable<Attempt>;
-  /** Undefined when nothing in the table fits, or until the path has been checked. */
-  route: CompiledRoute | undefined;
-  caller: Caller | undefined;
-  startId: string | undefined;
-  facts: AuditFacts;
-  controller: AbortController | undefined;
-  timer: NodeJS.Timeout | undefined;
-  aborted: { readonly reason: unknown } | undefined;
-}
-
 export function createPipeline(deps: PipelineDeps): Pipeline {
   const { gate, limits, log, clock, connections, metrics } = deps;
   const running = new Set<Exchange>();
-  const nextRequestId = createRequestIds(clock);
+  const openExchange = createExchangeOpener(deps);
+  const readCall = createCallReader(deps);
+  const addReceipt = createReceiptAdder(deps);
   const base = Object.fromEntries(securityHeaders({ https: deps.https }));
   let draining = false;
   let onIdle: (() => void)[] = [];
@@ -106,103 +92,6 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     return await gate.effect(exchange.startId, async () => await found.route.handle(call));
   }
 
-  /** A receipt that cannot be made now must not fail an answer that is recorded: it can be fetched later. */
-  async function addReceipt(
-    { attempt, request, facts }: Exchange,
-    index: number,
-    marks: Record<string, string>,
-  ): Promise<void> {
-    const { prefer } = request.headers;
-    if (typeof prefer !== 'string' || facts.input === undefined) return;
-    try {
-      const receipt = await gate.receipt(prefer, index, facts);
-      if (receipt === undefined) return;
-      marks['audit-receipt'] = receipt;
-      marks['preference-applied'] = 'audit-receipt=full';
-    } catch (error) {
-      log.warn('http.no_receipt', { requestId: attempt.requestId, error: asError(error) });
-    }
-  }
-
-  async function readCall(
-    exchange: Exchange,
-    found: CompiledRoute,
-    params: Readonly<Record<string, string>>,
-    rawQuery: string,
-  ): Promise<Call> {
-    const { request, response } = exchange;
-    const { body } = found;
-    const announced = hasBody(request);
-    let bytes: Uint8Array = NOTHING;
-    if (announced) {
-      if (body.kind === 'none') throw httpProblems.body_refused('This route takes no body.');
-      const bytesMax = body.bytesMax ?? (body.kind === 'json' ? limits.bodyBytesMax : limits.streamBytesMax);
-      checkAnnouncedLength(request, bytesMax);
-      checkMediaType(request, body.kind === 'json' ? 'application/json' : body.mediaType);
-      if (request.headers.expect !== undefined) response.writeContinue();
-      if (body.kind === 'json') bytes = await readBody(request, exchange, { bytesMax, ms: limits.bodyMs });
-    }
-    const parts: Part[] = [];
-    if (found.query !== undefined)
-      parts.push({ name: 'query', value: parseQuery(rawQuery), schema: found.query });
-    if (body.kind === 'json') {
-      const value = bytes.length === 0 ? undefined : parseJsonBody(bytes, limits.jsonDepthMax);
-      parts.push({ name: 'body', value, schema: body.schema });
-    }
-    const values = parts.length === 0 ? [] : validate(parts);
-    const query = (found.query === undefined ? {} : values.shift()) as Call['query'];
-    return callOf(exchange, { params, query, body: values[0], bytes });
-  }
-
-  function callOf(exchange: Exchange, parts: Pick<Call, 'params' | 'query' | 'body' | 'bytes'>): Call {
-    const { attempt, request, route } = exchange;
-    const streamed = route?.body.kind === 'stream' ? route.body : undefined;
-    let stream: Call['stream'] | undefined;
-    let headers: Call['headers'] | undefined;
-    return {
-      ...parts,
-      get stream() {
-        const bytesMax = streamed?.bytesMax ?? limits.streamBytesMax;
-        stream ??= limitStream(request, exchange, { bytesMax, ms: limits.streamIdleMs });
-        return stream;
-      },
-      get headers() {
-        headers ??= publicHeaders(request.headers);
-        return headers;
-      },
-      get caller() {
-        return callerOf(exchange);
-      },
-      requestId: attempt.requestId,
-      source: attempt.source,
-      get signal() {
-        return signalOf(exchange);
-      },
-      note(facts) {
-        const { detail } = exchange.facts;
-        exchange.facts = { ...exchange.facts, ...facts };
-        if (detail && facts.detail)
-          exchange.facts = { ...exchange.facts, detail: { ...detail, ...facts.detail } };
-      },
-      require(permission, scope) {
-        gate.authorize(callerOf(exchange), permission, scope);
-      },
-    };
-  }
-
-  /** Made on demand: most handlers answer at once and never look. */
-  function signalOf(exchange: Exchange): AbortSignal {
-    if (exchange.controller === undefined) {
-      const controller = new AbortController();
-      exchange.controller = controller;
-      const late = (): void =>
-        exchange.abort(httpProblems.deadline(`No answer within ${limits.handleMs} ms.`));
-      if (exchange.aborted === undefined) exchange.timer = setTimeout(late, limits.handleMs);
-      else controller.abort(exchange.aborted.reason);
-    }
-    return exchange.controller.signal;
-  }
-
   async function answer(exchange: Exchange): Promise<void> {
     const { attempt, request, response } = exchange;
     let ready: Answer;
@@ -232,8 +121,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         });
         // Not to strangers: a flood of names that nobody has is counted, not recorded one by one, and the place would tell.
         if (place !== undefined && (failure === undefined || exchange.caller !== undefined)) {
-          markPlace(marks, exchange.facts, place);
-          if (failure === undefined) await addReceipt(exchange, place.index, marks);
+          addPlace(marks, exchange, place);
+          if (failure === undefined) await addReceipt(marks, exchange, place.index);
         }
       } catch (error) {
         discard(ready);
@@ -298,50 +187,9 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     );
   }
 
-  function open(
-    route: CompiledRoute | undefined,
-    request: IncomingMessage,
-    response: ServerResponse,
-    listener: ListenerKind,
-  ): Exchange {
-    const { authorization } = request.headers;
-    const exchange: Exchange = {
-      request,
-      response,
-      route,
-      attempt: {
-        requestId: nextRequestId(),
-        method: request.method ?? '',
-        route: route?.route.path ?? 'unmatched',
-        action: route?.action ?? 'http.unmatched',
-        listener,
-        source: sourceOf(request, listener, deps.clientAddress),
-        ...(authorization !== undefined && { authorization: new Secret(authorization) }),
-        startedAt: clock.monotonic(),
-      },
-      caller: undefined,
-      startId: undefined,
-      facts: {},
-      controller: undefined,
-      timer: undefined,
-      aborted: undefined,
-      broken: undefined,
-      onBroken: undefined,
-      abort(reason) {
-        if (exchange.aborted !== undefined) return;
-        exchange.aborted = { reason };
-        exchange.controller?.abort(reason);
-      },
-    };
-    response.once('close', () => {
-      if (!response.writableFinished) exchange.abort(httpProblems.client_gone('The connection closed.'));
-    });
-    return exchange;
-  }
-
   return {
     run(route, request, response, listener) {
-      const exchange = open(route, request, response, listener);
+      const exchange = openExchange(route, request, response, listener);
       running.add(exchange);
       connections.add(exchange);
       metrics?.started();
@@ -373,27 +221,9 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   };
 }
 
-/** What a caller keeps to prove later what it was answered. The nonces stand nowhere else. */
-function markPlace(
-  marks: Record<string, string>,
-  { input, output }: AuditFacts,
-  { index, leaf }: { readonly index: number; readonly leaf: Uint8Array },
-): void {
-  marks['audit-index'] = String(index);
-  marks['audit-leaf'] = encodeBase64(leaf);
-  if (input !== undefined)
-    marks['audit-nonce'] = output === undefined ? input.nonce : `${input.nonce},${output.nonce}`;
-}
-
-const NOTHING = new Uint8Array(0);
 const LINGER_MS = 1_000;
 /** Failures of the guard: no or bad credential, no right, too many tries. */
 const DENIED: ReadonlySet<number> = new Set([401, 403, 429]);
-
-function callerOf({ caller }: Pick<Exchange, 'caller'>): Caller {
-  if (caller === undefined) throw new TypeError('a public route has no caller');
-  return caller;
-}
 
 /** Who asks gets 404 or 405 only after `identify`: the shape of the API is public, but probing it is an attempt. */
 function unmatched(table: readonly CompiledRoute[], segments: readonly string[]): Problem {
@@ -407,19 +237,3 @@ function unmatched(table: readonly CompiledRoute[], segments: readonly string[])
   const allow = [...methods].toSorted().join(', ');
   return httpProblems.method_not_allowed(`This path takes ${allow}.`, { headers: { allow } });
 }
-
-function sourceOf(
-  request: IncomingMessage,
-  listener: ListenerKind,
-  clientAddress: ClientAddress,
-): Attempt['source'] {
-  if (listener !== 'tcp') return { address: listener, port: 0 };
-  const { remoteAddress = '', remotePort = 0 } = request.socket;
-  const forwarded = request.headers['x-forwarded-for'];
-  const address = clientAddress(remoteAddress, Array.isArray(forwarded) ? forwarded.join(',') : forwarded);
-  const port = address === remoteAddress ? remotePort : 0;
-  const agent = request.headers['user-agent'];
-  return agent === undefined ? { address, port } : { address, port, agent };
-}
-
-const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(typeof thrown));

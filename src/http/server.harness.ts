@@ -27,6 +27,11 @@ export interface Harness {
 
 const json = { 'content-type': 'application/json' };
 
+/** The body of a refusal. */
+export async function readProblem(response: Response): Promise<Record<string, unknown>> {
+  return (await response.json()) as Record<string, unknown>;
+}
+
 /** A server on a free port with one route of every kind, closed when the test ends. */
 export async function startServer(
   t: TestContext,

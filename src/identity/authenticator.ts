@@ -1,11 +1,9 @@
-import { timingSafeEqual } from 'node:crypto';
 import type { Responses } from '../audit/detect/responses.ts';
 import type { Tags } from '../audit/detect/tags.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Caller } from '../kernel/principal.ts';
 import type { Problem } from '../kernel/problem.ts';
 import type { Secret } from '../kernel/secret.ts';
-import { macOfApiKey } from './api-key.ts';
 import type { MacKeys } from './api-keys.ts';
 import {
   AuthenticationFailure,
@@ -15,6 +13,7 @@ import {
 } from './authentication-failure.ts';
 import { parseAuthorization, type Presented } from './authorization-header.ts';
 import type { Directory } from './directory.ts';
+import { createKeyCheck } from './key-check.ts';
 import type { PasswordHasher, Verdict } from './password/hasher.ts';
 import type { ApiKeyRecord, PrincipalRecord } from './record.ts';
 import { sourceKey } from './source-key.ts';
@@ -64,6 +63,7 @@ export function createAuthenticator({
 }): Authenticator {
   /** Guesses being hashed, by proof: the same password sent on ten connections at once is one guess. */
   const inFlight = new Map<string, Promise<void>>();
+  const isKeyOf = createKeyCheck();
 
   return {
     async authenticate(authorization, { address }) {
@@ -77,8 +77,8 @@ export function createAuthenticator({
 
   function byApiKey(presented: Extract<Presented, { kind: 'api_key' }>, address: string): Caller {
     const record = directory.keyByPublicId(presented.publicId);
-    const mac = macOfApiKey(presented.text.reveal(), macKeys.key(record?.macKeyVersion));
-    if (record === undefined || !timingSafeEqual(mac, record.mac)) {
+    const isKey = isKeyOf(presented.text.reveal(), record, macKeys.key(record?.macKeyVersion));
+    if (record === undefined || !isKey) {
       const secretTag = tags?.secret(presented.text.reveal());
       throw refuseSource(address, new AuthenticationFailure('unknown_key', { secretTag }));
     }

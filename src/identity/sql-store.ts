@@ -1,5 +1,6 @@
-import type { Selectable, Transaction } from 'kysely';
+import type { Transaction } from 'kysely';
 import type { Grant } from '../kernel/principal.ts';
+import { type Members, toColumns, toMembers } from '../storage/columns.ts';
 import type { Database } from '../storage/database.ts';
 import type { Schema } from '../storage/schema.ts';
 import { identityProblems } from './problems.ts';
@@ -16,23 +17,23 @@ export function createSqlStore(database: Database): IdentityStore {
       const keys = await query.selectFrom('api_keys').selectAll().execute();
       return {
         principals: [
-          ...users.map((row) => principalOf('user', row)),
-          ...accounts.map((row) => principalOf('service_account', { ...row, password: null })),
+          ...toMembers(users).map((user) => ({ kind: 'user' as const, ...user })),
+          ...toMembers(accounts).map((account) => ({
+            kind: 'service_account' as const,
+            password: null,
+            ...account,
+          })),
         ],
-        keys: keys.map(keyOf),
+        keys: toMembers(keys).map(keyOf),
       };
     },
     insertPrincipal: (record) => database.write((transaction) => insertPrincipal(transaction, record)),
     updatePrincipal: (record, revokeKeysAt) =>
       database.write(async (transaction) => {
-        const change = {
-          display: record.display,
-          state: record.state,
-          credential_version: record.credentialVersion,
-          updated_at: record.updatedAt,
-        };
+        const { display, state, credentialVersion, updatedAt, password } = record;
+        const change = toColumns({ display, state, credentialVersion, updatedAt });
         if (record.kind === 'user') {
-          const withPassword = { ...change, password: record.password };
+          const withPassword = { ...change, password };
           await transaction.updateTable('users').set(withPassword).where('id', '=', record.id).execute();
         } else {
           await transaction.updateTable('service_accounts').set(change).where('id', '=', record.id).execute();
@@ -93,7 +94,7 @@ export function createSqlStore(database: Database): IdentityStore {
     replaceSetupToken: ({ digest, createdAt, expiresAt }) =>
       database.write(async (transaction) => {
         await transaction.deleteFrom('setup_tokens').execute();
-        const row = { digest, created_at: createdAt, expires_at: expiresAt, used_at: null };
+        const row = toColumns({ digest, createdAt, expiresAt, usedAt: null });
         await transaction.insertInto('setup_tokens').values(row).execute();
       }),
     isSetupTokenOpen: (digest, now) => isTokenOpen(query, digest, now),
@@ -144,70 +145,20 @@ async function insertPrincipal(transaction: Transaction<Schema>, record: Princip
     .where('name', '=', record.name)
     .executeTakeFirst();
   if (taken !== undefined) throw identityProblems.name_taken(`the name "${record.name}" is taken`);
-  const row = {
-    id: record.id,
-    name: record.name,
-    display: record.display,
-    state: record.state,
-    credential_version: record.credentialVersion,
-    created_at: record.createdAt,
-    updated_at: record.updatedAt,
-  };
-  if (record.kind === 'service_account')
-    await transaction.insertInto('service_accounts').values(row).execute();
+  const { kind, password, ...account } = record;
+  const row = toColumns(account);
+  if (kind === 'service_account') await transaction.insertInto('service_accounts').values(row).execute();
   else
     await transaction
       .insertInto('users')
-      .values({ ...row, password: record.password })
+      .values({ ...row, password })
       .execute();
 }
 
-function principalOf(kind: PrincipalRecord['kind'], row: Selectable<Schema['users']>): PrincipalRecord {
-  return {
-    id: row.id,
-    kind,
-    name: row.name,
-    display: row.display,
-    state: row.state,
-    password: row.password,
-    credentialVersion: row.credential_version,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  };
-}
-
-function keyOf(row: Selectable<Schema['api_keys']>): ApiKeyRecord {
-  return {
-    id: row.id,
-    publicId: row.public_id,
-    mac: row.mac,
-    macKeyVersion: row.mac_key_version,
-    ownerId: row.owner_id,
-    label: row.label,
-    scopes: row.scopes === null ? null : (JSON.parse(row.scopes) as Grant[]),
-    createdAt: row.created_at,
-    createdBy: row.created_by,
-    notBefore: row.not_before,
-    expiresAt: row.expires_at,
-    revokedAt: row.revoked_at,
-    lastUsedAt: row.last_used_at,
-  };
+function keyOf(row: Members<Schema['api_keys']>): ApiKeyRecord {
+  return { ...row, scopes: row.scopes === null ? null : (JSON.parse(row.scopes) as Grant[]) };
 }
 
 function rowOfKey(record: ApiKeyRecord): Schema['api_keys'] {
-  return {
-    id: record.id,
-    public_id: record.publicId,
-    mac: record.mac,
-    mac_key_version: record.macKeyVersion,
-    owner_id: record.ownerId,
-    label: record.label,
-    scopes: record.scopes === null ? null : JSON.stringify(record.scopes),
-    created_at: record.createdAt,
-    created_by: record.createdBy,
-    not_before: record.notBefore,
-    expires_at: record.expiresAt,
-    revoked_at: record.revokedAt,
-    last_used_at: record.lastUsedAt,
-  };
+  return { ...toColumns(record), scopes: record.scopes === null ? null : JSON.stringify(record.scopes) };
 }

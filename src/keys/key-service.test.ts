@@ -71,6 +71,18 @@ test('rewrapping moves everything in batches, while the place is used', async (t
   assert.equal((await service.rewrap(NOTES_KEY)).moved, 0, 'again: nothing is left');
 });
 
+test('a job tells of the places that hold something under its key, and of no others', async (t) => {
+  const { service, notes, ring } = await openKeep(t);
+  await notes.add(1);
+  await ring.create('other', 'wrap');
+  assert.deepEqual((await service.rewrap('other')).places, []);
+  assert.deepEqual((await service.reencrypt('other')).places, []);
+  assert.deepEqual(
+    (await service.rewrap(NOTES_KEY)).places.map(({ place }) => place),
+    ['notes'],
+  );
+});
+
 test('a rewrap that is broken off after any batch loses nothing and is gone on with', async (t) => {
   for (let breaks = 0; breaks < 4; breaks++) {
     let batches = 0;

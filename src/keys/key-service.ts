@@ -53,6 +53,7 @@ export interface JobReport {
   /** False: call again to go on. */
   readonly finished: boolean;
   readonly moved: number;
+  /** Those that hold something under the key. */
   readonly places: readonly (PlaceResult & {
     /** Items that still name another version than the active one. */
     readonly left: number;
@@ -118,19 +119,21 @@ export async function createKeyService(options: KeyServiceOptions): Promise<KeyS
     { finished, places: results }: Awaited<ReturnType<typeof runJob>>,
   ): Promise<JobReport> => {
     const usage = await readUsage(places);
-    const { versions } = find(key);
-    const old = versions.filter(({ state }) => state !== 'active');
-    const leftIn = (place: string): number =>
-      old
-        .flatMap(({ version }) => usage.of(key, version))
-        .filter((count) => count.place === place)
-        .reduce((sum, { items }) => sum + items, 0);
+    const counts = find(key).versions.flatMap(({ version, state }) =>
+      usage.of(key, version).map((count) => ({ ...count, isOld: state !== 'active' })),
+    );
+    const leftIn = (name: string): number =>
+      counts.filter(({ place, isOld }) => isOld && place === name).reduce((sum, { items }) => sum + items, 0);
+    /** Places of other keys were asked as well, and had nothing to say. */
+    const holds = new Set(counts.map(({ place }) => place));
     return {
       key,
       version: activeVersion(find(key))?.version ?? 0,
       finished,
       moved: results.reduce((sum, { moved }) => sum + moved, 0),
-      places: results.map((result) => ({ ...result, left: leftIn(result.place) })),
+      places: results
+        .filter(({ place, moved, failures }) => holds.has(place) || moved > 0 || failures.length > 0)
+        .map((result) => ({ ...result, left: leftIn(result.place) })),
     };
   };
 

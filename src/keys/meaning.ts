@@ -6,7 +6,7 @@ export const MEANING = {
   rotate:
     'New data is sealed under the new version. What was sealed before stays under its old version and still opens with it; nothing is revoked.',
   'rotate-sign':
-    'The audit log goes on under the old version until the keep is started again. Then it announces the new one in an entry, and both sign for 30 days; after that, the new one alone. Give verifiers the new key in time: modelkeep audit vkey.',
+    'The audit log goes on under the old version until the keep is started again. Then it announces the new one in an entry, and both sign for as long as audit.keyOverlapDays says; after that, the new one alone. Give verifiers the new key in time: modelkeep audit vkey.',
   rewrap:
     'The old key versions are no longer needed for what was moved, and may be destroyed once nothing names them. Whoever kept an old header and an old key can still read that data: the data keys are the same.',
   reencrypt:

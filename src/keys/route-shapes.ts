@@ -15,7 +15,7 @@ export const keyParams = z.object({ key: name });
 export const versionParams = keyParams.extend({ version: z.coerce.number().int().min(1).max(1_000_000) });
 export const keyDraft = z.strictObject({
   name,
-  purpose: purpose.describe('wrap: age recipient; seal: small values; mac: HMAC; sign: Ed25519'),
+  purpose: purpose.describe('wrap: age recipient; seal: small values; mac: HMAC; sign: Ed25519 or ML-DSA-44'),
   rotateDays: rotateDays
     .optional()
     .describe('a new version after so many days; null: never by itself; default 90 for wrap and seal'),

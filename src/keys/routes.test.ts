@@ -2,15 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import test, { type TestContext } from 'node:test';
-import type { ZodType } from 'zod';
 import { isPermission } from '../access/catalogue.ts';
 import { createMemoryAuditLog } from '../audit/memory-log.ts';
 import { generateIdentity } from '../crypto/age/keys.ts';
 import { createKeyRing } from '../crypto/ring/sealed-key-ring.ts';
 import { ringProblems } from '../crypto/ring/problems.ts';
-import type { AuditFacts, Call } from '../http/route.ts';
+import { type RouteRequest, sendToRoute } from '../http/route.harness.ts';
+import type { AuditFacts } from '../http/route.ts';
 import { createManualClock } from '../kernel/clock.ts';
 import { silentLog } from '../kernel/log.ts';
 import { isProblem, type ProblemDefinition } from '../kernel/problem.ts';
@@ -128,13 +127,8 @@ test('a version is marked, and destroyed when the key is named once more', async
   );
 });
 
-interface Sent {
-  readonly body?: unknown;
-  readonly query?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
-}
+type Sent = Pick<RouteRequest, 'body' | 'query' | 'signal'>;
 
-/** Answers a request as the transport would: schemas, handler, and the answer held against its schema. */
 async function open(t: TestContext, beforeCommit?: () => Promise<void>) {
   const directory = await mkdtemp(join(tmpdir(), 'modelkeep-keys-'));
   const opened = new AsyncDisposableStack();
@@ -166,49 +160,12 @@ async function open(t: TestContext, beforeCommit?: () => Promise<void>) {
   const routes = createKeyRoutes(service);
   const noted: AuditFacts[] = [];
 
-  async function send(
-    method: string,
-    path: string,
-    { body, query = {}, signal }: Sent = {},
-  ): Promise<Answer> {
-    const segments = path.split('/');
-    const route = routes.find((candidate) => {
-      const template = candidate.path.split('/');
-      const fits =
-        template.length === segments.length &&
-        template.every((part, at) => part.startsWith('{') || part === segments[at]);
-      return candidate.method === method && fits;
-    });
-    assert.ok(route, `no route for ${method} ${path}`);
-    const params = Object.fromEntries(
-      route.path
-        .split('/')
-        .flatMap((part, at) => (part.startsWith('{') ? [[part.slice(1, -1), segments[at] ?? '']] : [])),
-    );
-    const call: Call = {
-      params: parse(route.request?.params, params) as Record<string, string>,
-      query: parse(route.request?.query, query) as Record<string, unknown>,
-      body: parse(route.request?.body as ZodType | undefined, body),
-      bytes: new Uint8Array(),
-      stream: Readable.from([]),
-      headers: {},
-      get caller(): never {
-        throw new Error('the key routes do not ask who calls');
-      },
-      requestId: 'req_1',
-      source: { address: '127.0.0.1', port: 1 },
-      signal: signal ?? new AbortController().signal,
-      note: (facts) => noted.push(facts),
-      require: () => {},
-    };
-    const reply = await route.handle(call);
-    return parse(route.response, reply.body) as Answer;
+  async function send(method: string, path: string, sent: Sent = {}): Promise<Answer> {
+    const note = (facts: AuditFacts): void => void noted.push(facts);
+    return (await sendToRoute(routes, method, path, { ...sent, note })) as Answer;
   }
   return { routes, send, notes, clock, noted };
 }
-
-const parse = (schema: ZodType | undefined, value: unknown): unknown =>
-  schema === undefined ? value : schema.parse(value);
 
 async function rejects(promise: Promise<unknown>, definition: ProblemDefinition): Promise<void> {
   await assert.rejects(promise, (error) => isProblem(error, definition));

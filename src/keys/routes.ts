@@ -21,6 +21,10 @@ const keyOf = ({ params }: Call): string => params['key'] ?? '';
 /** The schema has made a number of it. */
 const versionOf = ({ params }: Call): number => Number(params['version']);
 
+const RING = { path: '/api/v1/keys', tag: 'keys' } as const;
+const KEY = { path: '/api/v1/keys/{key}', tag: 'keys', request: { params: shapes.keyParams } } as const;
+const VERSION = { path: '/api/v1/keys/{key}/versions/{version}', tag: 'keys' } as const;
+
 /** The life of keys. Their material is in no answer. */
 export function createKeyRoutes(service: KeyService): readonly KeyRoute[] {
   return [
@@ -34,35 +38,31 @@ export function createKeyRoutes(service: KeyService): readonly KeyRoute[] {
 function readingRoutes(service: KeyService): readonly KeyRoute[] {
   return [
     {
+      ...RING,
       method: 'GET',
-      path: '/api/v1/keys',
       guard: { permission: 'key.list', scope: collection },
       audit: 'key.list',
       summary: 'List the keys of the ring, and what is under each version',
-      tag: 'keys',
       response: shapes.keys,
       handle: async () => ({ body: { keys: (await service.list()).map(shapes.keyView) } }),
     },
     {
+      ...KEY,
       method: 'GET',
-      path: '/api/v1/keys/{key}',
       guard: { permission: 'key.list', scope: one },
       audit: 'key.read',
       summary: 'Show a key, and what is under each version',
-      tag: 'keys',
-      request: { params: shapes.keyParams },
       response: shapes.key,
       problems: [problems.not_found],
       handle: async (call) => ({ body: shapes.keyView(await service.get(keyOf(call))) }),
     },
     {
+      ...KEY,
       method: 'GET',
-      path: '/api/v1/keys/{key}/recipient',
+      path: `${KEY.path}/recipient`,
       guard: { permission: 'key.list', scope: one },
       audit: 'key.export_recipient',
       summary: 'Give the age recipient of a wrap key, to encrypt to',
-      tag: 'keys',
-      request: { params: shapes.keyParams },
       response: shapes.recipient,
       problems: [problems.not_found, problems.not_for_export],
       handle: (call) => ({ body: service.recipient(keyOf(call)) }),
@@ -73,12 +73,11 @@ function readingRoutes(service: KeyService): readonly KeyRoute[] {
 function changeRoutes(service: KeyService): readonly KeyRoute[] {
   return [
     {
+      ...RING,
       method: 'POST',
-      path: '/api/v1/keys',
       guard: { permission: 'key.create', scope: collection },
       audit: 'key.create',
       summary: 'Make a key',
-      tag: 'keys',
       status: 201,
       request: { body: shapes.keyDraft },
       response: shapes.key,
@@ -90,12 +89,11 @@ function changeRoutes(service: KeyService): readonly KeyRoute[] {
       },
     },
     {
+      ...KEY,
       method: 'PATCH',
-      path: '/api/v1/keys/{key}',
       guard: { permission: 'key.rotate', scope: one },
       audit: 'key.schedule',
       summary: 'Set after how many days a key is rotated by itself',
-      tag: 'keys',
       request: { params: shapes.keyParams, body: shapes.schedule },
       response: shapes.key,
       problems: [problems.not_found, ringProblems.rotation_refused, cryptoProblems.keyring_conflict],
@@ -106,13 +104,12 @@ function changeRoutes(service: KeyService): readonly KeyRoute[] {
       },
     },
     {
+      ...KEY,
       method: 'POST',
-      path: '/api/v1/keys/{key}/rotate',
+      path: `${KEY.path}/rotate`,
       guard: { permission: 'key.rotate', scope: one },
       audit: 'key.rotate',
       summary: 'Make a new active version; what was sealed before stays under the old one',
-      tag: 'keys',
-      request: { params: shapes.keyParams },
       response: shapes.changedKey,
       problems: [problems.not_found, ringProblems.rotation_refused, cryptoProblems.keyring_conflict],
       async handle(call) {
@@ -127,12 +124,11 @@ function changeRoutes(service: KeyService): readonly KeyRoute[] {
 function versionRoutes(service: KeyService): readonly KeyRoute[] {
   return [
     {
+      ...VERSION,
       method: 'PATCH',
-      path: '/api/v1/keys/{key}/versions/{version}',
       guard: { permission: 'key.disable', scope: one },
       audit: 'key.disable',
       summary: 'Mark a key version as compromised, or take the mark back',
-      tag: 'keys',
       request: { params: shapes.versionParams, body: shapes.mark },
       response: shapes.changedKey,
       problems: [
@@ -149,12 +145,11 @@ function versionRoutes(service: KeyService): readonly KeyRoute[] {
       },
     },
     {
+      ...VERSION,
       method: 'DELETE',
-      path: '/api/v1/keys/{key}/versions/{version}',
       guard: { permission: 'key.destroy', scope: one },
       audit: 'key.destroy',
       summary: 'Destroy the material of a key version that nothing uses any more',
-      tag: 'keys',
       request: { params: shapes.versionParams, query: shapes.confirmation },
       response: shapes.changedKey,
       problems: [
@@ -183,14 +178,13 @@ function jobRoutes(service: KeyService): readonly KeyRoute[] {
     reencrypt: 'Encrypt everything under a key anew, with new data keys',
   } as const;
   return (['rewrap', 'reencrypt'] as const).map((operation) => ({
+    ...KEY,
     method: 'POST',
-    path: `/api/v1/keys/{key}/jobs/${operation}`,
+    path: `${KEY.path}/jobs/${operation}`,
     guard: { permission: 'key.rotate', scope: one },
     // What callers rewrap for themselves is `key.rewrap`.
     audit: `key.${operation}_all`,
     summary: summaries[operation],
-    tag: 'keys',
-    request: { params: shapes.keyParams },
     response: shapes.job,
     problems: [problems.not_found, problems.job_running, problems.clock_behind],
     async handle(call) {

@@ -1,4 +1,5 @@
-import type { Selectable, Transaction } from 'kysely';
+import type { Transaction } from 'kysely';
+import { type Members, toColumns, toMembers } from '../storage/columns.ts';
 import type { Database } from '../storage/database.ts';
 import type { Schema } from '../storage/schema.ts';
 import type { Finding } from './onnx/inspect.ts';
@@ -22,18 +23,18 @@ export function createSqlStore(database: Database): ModelStore {
         const versions = await transaction.selectFrom('versions').selectAll().orderBy('number').execute();
         const aliases = await transaction.selectFrom('aliases').selectAll().orderBy('name').execute();
         return {
-          projects: projects.map(({ created_at: createdAt, ...rest }) => ({ ...rest, createdAt })),
-          models: models.map(modelOf),
-          versions: versions.map(versionOf),
-          aliases: aliases.map(aliasOf),
+          projects: toMembers(projects),
+          models: toMembers(models),
+          versions: toMembers(versions).map(versionOf),
+          aliases: toMembers(aliases),
         };
       }),
-    addProject: ({ id, name, createdAt }) =>
+    addProject: (project) =>
       database.write(async (transaction) => {
-        if (await hasProject(transaction, name)) {
-          throw modelsProblems.project_exists(`the project ${name} exists already`);
+        if (await hasProject(transaction, project.name)) {
+          throw modelsProblems.project_exists(`the project ${project.name} exists already`);
         }
-        await transaction.insertInto('projects').values({ id, name, created_at: createdAt }).execute();
+        await transaction.insertInto('projects').values(toColumns(project)).execute();
       }),
     addVersion: (addition) => database.write((transaction) => addVersion(transaction, addition)),
     setAlias: (alias) =>
@@ -76,14 +77,7 @@ export function createSqlStore(database: Database): ModelStore {
         for (const { versionId, blob, artifact } of replacements) {
           const { numUpdatedRows } = await transaction
             .updateTable('versions')
-            .set({
-              blob: artifact.blob,
-              payload_bytes: artifact.payloadBytes,
-              header: artifact.header,
-              key_name: artifact.keyName,
-              key_version: artifact.keyVersion,
-              sealed_at: artifact.sealedAt,
-            })
+            .set(toColumns(artifact))
             .where('id', '=', versionId)
             .where('blob', '=', blob)
             .executeTakeFirst();
@@ -144,11 +138,7 @@ async function ensureModel(transaction: Transaction<Schema>, model: ModelRecord)
     .where('name', '=', model.name)
     .executeTakeFirst();
   if (known === undefined) {
-    const { createdBy: created_by, createdAt: created_at, ...rest } = model;
-    await transaction
-      .insertInto('models')
-      .values({ ...rest, created_by, created_at })
-      .execute();
+    await transaction.insertInto('models').values(toColumns(model)).execute();
     return model.id;
   }
   if (model.description !== '') {
@@ -181,70 +171,27 @@ function lastNumberKey(modelId: string): string {
 }
 
 async function putAlias(transaction: Transaction<Schema>, alias: AliasRecord): Promise<void> {
-  const change = {
-    version_id: alias.versionId,
-    updated_at: alias.updatedAt,
-    updated_by: alias.updatedBy,
-  };
+  const row = toColumns(alias);
+  const { model_id: _model, name: _name, ...change } = row;
   await transaction
     .insertInto('aliases')
-    .values({ model_id: alias.modelId, name: alias.name, ...change })
+    .values(row)
     .onConflict((conflict) => conflict.columns(['model_id', 'name']).doUpdateSet(change))
     .execute();
 }
 
-function modelOf({ created_by, created_at, ...rest }: Selectable<Schema['models']>): ModelRecord {
-  return { ...rest, createdBy: created_by, createdAt: created_at };
-}
-
-function aliasOf(row: Selectable<Schema['aliases']>): AliasRecord {
+function versionOf(row: Members<Schema['versions']>): VersionRecord {
   return {
-    modelId: row.model_id,
-    name: row.name,
-    versionId: row.version_id,
-    updatedAt: row.updated_at,
-    updatedBy: row.updated_by,
-  };
-}
-
-function versionOf(row: Selectable<Schema['versions']>): VersionRecord {
-  return {
-    id: row.id,
-    modelId: row.model_id,
-    number: row.number,
-    format: row.format,
-    digest: row.digest,
-    bytes: row.bytes,
-    blob: row.blob,
-    payloadBytes: row.payload_bytes,
-    header: row.header,
-    keyName: row.key_name,
-    keyVersion: row.key_version,
-    sealedAt: row.sealed_at,
+    ...row,
     signature: JSON.parse(row.signature) as ModelSignature,
     findings: JSON.parse(row.findings) as Finding[],
-    createdBy: row.created_by,
-    createdAt: row.created_at,
   };
 }
 
 function rowOf(record: VersionRecord): Schema['versions'] {
   return {
-    id: record.id,
-    model_id: record.modelId,
-    number: record.number,
-    format: record.format,
-    digest: record.digest,
-    bytes: record.bytes,
-    blob: record.blob,
-    payload_bytes: record.payloadBytes,
-    header: record.header,
-    key_name: record.keyName,
-    key_version: record.keyVersion,
-    sealed_at: record.sealedAt,
+    ...toColumns(record),
     signature: JSON.stringify(record.signature),
     findings: JSON.stringify(record.findings),
-    created_by: record.createdBy,
-    created_at: record.createdAt,
   };
 }

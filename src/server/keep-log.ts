@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { type AuditLogOptions, openAuditLog } from '../audit/log.ts';
-import { createLogKeys, vkeysOf } from '../audit/key-overlap.ts';
+import { cosigningSigner, createLogKeys, vkeysOf } from '../audit/key-overlap.ts';
 import { createNoteSigner } from '../audit/note.ts';
 import { createProver } from '../audit/receipt/prover.ts';
-import { parsePolicy } from '../audit/witness/policy.ts';
+import { readPolicy } from '../audit/witness/policy-file.ts';
 import { readState } from '../audit/state.ts';
 import { openWitnessedLog } from '../audit/witness/witnessed-log.ts';
 import { COSIGNED_FILE, createWitnessing, type WitnessingStatus } from '../audit/witness/witnessing.ts';
@@ -16,6 +16,7 @@ import type { WrappedPlace } from '../crypto/ring/wrapped-place.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { KeepPaths } from './keep-directory.ts';
+import { cosignerUsage, type LogCosigner } from './log-cosigner.ts';
 
 export interface OpenLogOptions {
   readonly paths: KeepPaths;
@@ -23,6 +24,7 @@ export interface OpenLogOptions {
   readonly origin: string;
   /** Ed25519 private keys, the active one first. */
   readonly keys: readonly KeyObject[];
+  readonly cosigner: Pick<LogCosigner, 'key' | 'check'>;
   readonly privacy: NonNullable<AuditLogOptions['privacy']>;
   readonly clock: Clock;
   readonly log: Log;
@@ -34,13 +36,16 @@ export async function openLog({
   config,
   origin,
   keys,
+  cosigner,
   privacy,
   clock,
   log,
 }: OpenLogOptions): Promise<{ readonly log: AuditLog; readonly witnesses: () => WitnessingStatus }> {
-  const { reserveBytes, witness } = config.audit;
-  const [active, ...previousKeys] = keys;
+  const { reserveBytes, witness, keyOverlapDays } = config.audit;
+  const allKeys = cosigner.key === undefined ? keys : [...keys, cosigner.key];
+  const [active, ...previousKeys] = allKeys;
   if (active === undefined) throw new TypeError('a log is signed with at least one key');
+  cosigner.check(paths.log);
   const open = (): Promise<AuditLog> =>
     openAuditLog({
       directory: paths.log,
@@ -50,21 +55,22 @@ export async function openLog({
       clock,
       log,
       privacy,
+      tuning: { keyOverlapMs: keyOverlapDays * DAY_MS },
       ...(reserveBytes > 0 && { reserve: { path: paths.reserve, bytes: reserveBytes } }),
     });
   if (witness.policy === undefined) {
     const opened = await open();
     return { log: opened, witnesses: () => ({ size: 0, cosigned: 0, waitingMs: 0, witnesses: [] }) };
   }
-  const { active: signer, verifiers } = createLogKeys(origin, keys);
+  const { active: signer, cosigner: second, verifiers } = createLogKeys(origin, allKeys);
   const opened = await openWitnessedLog({
     directory: paths.log,
-    signer,
+    signers: second === undefined ? [signer] : [signer, cosigningSigner(second, clock.now())],
     open,
     witnessing: createWitnessing({
       directory: paths.log,
       logs: verifiers,
-      policy: parsePolicy(await readFile(witness.policy)),
+      policy: await readPolicy(witness.policy),
       prover: createProver({ directory: paths.log }),
       clock,
       log,
@@ -75,6 +81,8 @@ export async function openLog({
   });
   return { log: opened, witnesses: () => opened.witnesses() };
 }
+
+const DAY_MS = 86_400_000;
 
 /** Ring key, of purpose `sign`. */
 export const LOG_KEY = 'audit-log';
@@ -99,7 +107,9 @@ export function createLogKeyPlace(
       const found = readState(directory);
       const vkeys: readonly string[] = found === undefined ? [] : vkeysOf(found.state);
       const used = logKeysOf(ring).filter(({ key }) => vkeys.includes(createNoteSigner(origin, key).vkey));
-      return Promise.resolve(used.map(({ version }) => ({ key: LOG_KEY, version, items: 1 })));
+      const usage = used.map(({ version }) => ({ key: LOG_KEY, version, items: 1 }));
+      const cosigned = found === undefined ? [] : cosignerUsage(found.state.checkpoint, origin, ring);
+      return Promise.resolve([...usage, ...cosigned]);
     },
   };
 }

@@ -46,6 +46,7 @@ import {
 } from './keep-directory.ts';
 import { localCaller } from './local-caller.ts';
 import { createLogKeyPlace, LOG_KEY, logKeysOf, openLog, readPublished } from './keep-log.ts';
+import { openLogCosigner } from './log-cosigner.ts';
 import { createLogWatch, type LogWatch } from './log-watch.ts';
 import { reconcile } from './reconcile.ts';
 
@@ -160,16 +161,20 @@ async function openWith(
   await keyRing.ensure(PRIVACY_KEY, 'wrap');
   const monthKeys = await openPrivacy({ directory: paths.privacy, ring: keyRing, clock, log });
   const origin = config.audit.origin ?? (await originOf(database));
+  const { postQuantum: enabled } = config.audit;
+  const cosigner = await openLogCosigner({ enabled, origin, ring: keyRing, database });
   const { log: audit, witnesses } = await openLog({
     paths,
     config,
     origin,
     keys: logKeysOf(keyRing).map(({ key }) => key),
+    cosigner,
     privacy: monthKeys,
     clock,
     log,
   });
   opening.adopt(audit, (opened) => opened.close());
+  await cosigner.record(audit);
   await reconcile(audit, database, log);
   if (movedFrom !== undefined) {
     await audit.append({

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Registry } from 'prom-client';
 import type { AuditLog } from '../audit/audit-log.ts';
@@ -10,7 +10,7 @@ import { createSink } from '../audit/deliver/sink/create-sink.ts';
 import { readSettings } from '../audit/deliver/sink/read-settings.ts';
 import { createDetector } from '../audit/detect/detector.ts';
 import { createResponses, type Responses } from '../audit/detect/responses.ts';
-import { defaultRules, parseRules } from '../audit/detect/rules-file.ts';
+import { defaultRules, readRules } from '../audit/detect/rules-file.ts';
 import { createDetection, type Detection } from '../audit/detect/service.ts';
 import { createStateFile } from '../audit/detect/state-file.ts';
 import { createTags, type Tags } from '../audit/detect/tags.ts';
@@ -61,7 +61,7 @@ export async function createLogWatch(options: LogWatchOptions): Promise<LogWatch
   await keyRing.ensure(DETECTION_KEY, 'mac');
   const { key } = keyRing.macKey(DETECTION_KEY, 1);
   const { enabled, rules: rulesFile } = config.audit.detection;
-  const rules = rulesFile === undefined ? defaultRules() : parseRules(await readFile(rulesFile, 'utf8'));
+  const rules = rulesFile === undefined ? defaultRules() : await readRules(rulesFile);
   let detector = createDetector({ rules });
   const responses = createResponses({
     clock,

@@ -47,11 +47,12 @@ export function createOipRoutes({
       );
     }
     const bytes = await readAll(call.stream);
-    return answerPrediction({ ...marking, call }, { version, bytes }, async () => {
+    return answerPrediction({ ...marking, call }, { version, bytes }, async (look) => {
       const request = readRequest(bytes);
       const inputs = parseInfer(version.signature, request);
       const names = selectOutputs(version.signature, request);
       const outputs = await predictor.predict(version, inputs, call.signal);
+      look([outputs]);
       const selected = names.map((name) => outputs.find((output) => output.name === name) as Tensor);
       return formatInfer({ name: call.params['model'] as string, version, id: request.id }, selected);
     });

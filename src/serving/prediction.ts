@@ -1,8 +1,10 @@
 import type { Commit, Commitment } from '../audit/privacy/commitment.ts';
 import type { ServableModels } from '../models/artifacts.ts';
 import type { Version, VersionReference } from '../models/version.ts';
+import { isNearBoundary } from './boundary.ts';
 import type { Predictor } from './predictor.ts';
 import { servingProblems } from './problems.ts';
+import type { Tensor } from './tensors.ts';
 
 export interface ServingRouteOptions {
   readonly models: ServableModels;
@@ -32,11 +34,14 @@ export function resolveVersion(models: ServableModels, reference: VersionReferen
   return version;
 }
 
-/** Notes the facts of the attempt before it can fail, and then a commitment to the answer that is sent, byte for byte. */
+/**
+ * Notes the facts of the attempt before it can fail, and then a commitment to the answer that is sent, byte for byte.
+ * `predict` shows what the model gave to `look`, which only notes whether it was near a decision boundary.
+ */
 export async function answerPrediction(
   { commit, tagInput, call }: Marking & { readonly call: Noting },
   { version, bytes }: { readonly version: Version; readonly bytes: Uint8Array },
-  predict: () => Promise<string>,
+  predict: (look: (runs: readonly (readonly Tensor[])[]) => void) => Promise<string>,
 ): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly body: string }> {
   call.note({
     resource: `${modelPath(version)}/versions/${version.number}`,
@@ -44,7 +49,9 @@ export async function answerPrediction(
     input: commit(bytes),
     ...(tagInput && { detail: { inputTag: tagInput(bytes) } }),
   });
-  const body = await predict();
+  const body = await predict((runs) => {
+    if (tagInput && isNearBoundary(runs)) call.note({ detail: { nearBoundary: true } });
+  });
   call.note({ output: commit(body) });
   return { headers: { 'content-type': 'application/json' }, body };
 }
@@ -59,7 +66,7 @@ interface Noting {
   note(facts: {
     readonly resource?: string;
     readonly model?: { readonly version: string; readonly digest: string };
-    readonly detail?: Readonly<Record<string, string>>;
+    readonly detail?: Readonly<Record<string, string | boolean>>;
     readonly input?: Commitment;
     readonly output?: Commitment;
   }): void;

@@ -37,9 +37,10 @@ export function createServingRoutes(options: ServingRouteOptions): readonly Rout
 
   async function predictPlain(call: Call, reference: VersionReference): Promise<Reply> {
     const version = resolveVersion(models, reference);
-    return answerPrediction({ ...marking, call }, { version, bytes: call.bytes }, async () => {
+    return answerPrediction({ ...marking, call }, { version, bytes: call.bytes }, async (look) => {
       const request = parsePlain(version.signature, call.body, predictor.limits);
       const rows = await predictor.predictRows(version, request.rows, call.signal);
+      look(rows);
       return formatPlain(version.signature, rows, request);
     });
   }

@@ -1,5 +1,5 @@
 import { FLAG, type DetectionEvent } from './event.ts';
-import { createGenerations, type Generations, peek, put, touch } from './generations.ts';
+import { createGenerations, type Generations, peek, set, touch } from './generations.ts';
 import { addInput, createInputs, INPUT_DAYS, type Inputs } from './inputs.ts';
 
 /** What several rules need to know. Plain data, like a rule's own state. */
@@ -14,7 +14,7 @@ export interface DetectionContext {
 }
 
 /** A principal at an address. */
-interface Pair {
+export interface Pair {
   /** When it first came in, of what is remembered; 0 for never. */
   goodAt: number;
   /** Refusals since it last came in. */
@@ -48,30 +48,29 @@ export function createContext(): DetectionContext {
   };
 }
 
-/** Takes in an input, before the rules see the event. */
-export function noteInput(context: DetectionContext, event: DetectionEvent): void {
-  const { use, inputTag, time } = event;
-  if (inputTag !== '') addInput(touch(context.inputs, use, time, createInputs), inputTag, time);
+/** Takes in an event before the rules see it: what was sent, and who is back after a refusal. */
+export function greet(context: DetectionContext, event: DetectionEvent): Pair | undefined {
+  const { flags, time, use, inputTag } = event;
+  if ((flags & FLAG.invoked) !== 0 && inputTag !== '') {
+    event.inputs = touch(context.inputs, use, time, createInputs);
+    addInput(event.inputs, inputTag, time);
+  }
+  if ((flags & (FLAG.authenticated | FLAG.refused)) === 0) return undefined;
+  if (event.address === '' || event.principal === '') return undefined;
+  const pair = touch(context.pairs, event.pair, time, createPair);
+  if ((flags & FLAG.authenticated) !== 0 && pair.refusals > 0) event.flags |= FLAG.returned;
+  return pair;
 }
 
-/** Claims that the principal was refused at the address since it last came in there. */
-export function isReturned(context: DetectionContext, { pair, time }: DetectionEvent): boolean {
-  return (peek(context.pairs, pair, time)?.refusals ?? 0) > 0;
-}
-
-/** Takes in an event, after the rules have seen it. */
-export function note(context: DetectionContext, event: DetectionEvent): void {
-  const { flags, time, address, principal } = event;
-  if (address === '' || principal === '') return;
+/** Takes in an event after the rules have seen it. `pair`: what `greet` gave. */
+export function note(context: DetectionContext, event: DetectionEvent, pair: Pair): void {
+  const { flags, time } = event;
   if ((flags & FLAG.authenticated) !== 0) {
-    const pair = touch(context.pairs, event.pair, time, createPair);
     if (pair.goodAt === 0) pair.goodAt = time;
     pair.failures = 0;
     pair.refusals = 0;
-    touch(context.welcomes, address, time, zero);
-    context.welcomes.current.set(address, time);
-  } else if ((flags & FLAG.refused) !== 0) {
-    const pair = touch(context.pairs, event.pair, time, createPair);
+    set(context.welcomes, event.address, time, time);
+  } else {
     pair.refusals++;
     if ((flags & FLAG.guess) === 0) return;
     if (pair.failures === 0) pair.failedFirst = time;
@@ -89,7 +88,6 @@ const createPair = (): Pair => ({
   failedLast: 0,
   failedIndex: 0,
 });
-const zero = (): number => 0;
 
 export function pairOf(context: DetectionContext, pair: string, time: number): Readonly<Pair> | undefined {
   return peek(context.pairs, pair, time);
@@ -113,8 +111,7 @@ export function isWelcome(
 }
 
 export function suspect(context: DetectionContext, key: string, suspicion: Suspicion): void {
-  touch(context.suspects, key, suspicion.time, () => suspicion);
-  put(context.suspects, key, suspicion);
+  set(context.suspects, key, suspicion.time, suspicion);
 }
 
 export function suspicionOf(

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
@@ -10,11 +11,11 @@ import { serialiseEntry } from '../serialise.ts';
 import { alertOf, draftOf } from './alert.ts';
 import { addHash, createCardinality, estimate, hashOf } from './cardinality.ts';
 import { createDetector } from './detector.ts';
-import { networkOf } from './event.ts';
+import { networkOf } from './event-reader.ts';
 import { createGenerations, peek, sizeOf, touch } from './generations.ts';
 import { detectionProblems } from './problems.ts';
 import { renderDetectionsReference } from './reference.ts';
-import { defaultRules, parseRules } from './rules-file.ts';
+import { defaultRules, parseRules, readRules } from './rules-file.ts';
 import { RULES } from './rules/table.ts';
 import { sigmaFileOf, sigmaOf } from './sigma.ts';
 import { alertsOf, createStory, detectorOf, MINUTE, rulesOf, SECOND } from './testing.ts';
@@ -30,6 +31,7 @@ const EAGER = `rules:
   B1: { things: 3, modelThings: 2, window: 1m }
   D1: { hour: 5, day: 8, window: 1m }
   D2: { budget: 5, window: 2m, novelty: 0.5 }
+  D3: { answers: 6, window: 2m }
   D4: { budget: 3, principals: 2, window: 2m, novelty: 0.5 }
 `;
 
@@ -49,7 +51,10 @@ function tell(steps: readonly { what: string; who: number; where: number; value:
     if (what === 'refuse') story.refuse(principal, address, `s${value}`);
     else if (what === 'succeed') story.succeed(principal, address);
     else if (what === 'deny') story.deny(principal, `p.${value}`, '/projects/p/models/score');
-    else story.predict(principal, `i${value}`, { source: { address, port: 1 } });
+    else {
+      const detail = { inputTag: `i${value}`, ...(value % 2 === 0 && { nearBoundary: true }) };
+      story.predict(principal, `i${value}`, { source: { address, port: 1 }, detail });
+    }
   }
   return story.entries;
 }
@@ -175,7 +180,7 @@ describe('the rules file', () => {
   });
 
   it('is refused whole, with every complaint, when anything in it is not a setting', () => {
-    assert.deepEqual(refusal('rules: { Z9: {}, D3: {} }'), ['there is no rule Z9', 'there is no rule D3']);
+    assert.deepEqual(refusal('rules: { Z9: {}, D5: {} }'), ['there is no rule Z9', 'there is no rule D5']);
     assert.match(
       refusal('rules: { A1: { failure: 3 }, D2: { novelty: 2 } }').join('; '),
       /A1: .*failure.*; D2: novelty/,
@@ -195,6 +200,39 @@ describe('the rules file', () => {
       'rules: { A1: !!js/function "x" }',
     ])
       assert.ok(refusal(text).length > 0, text);
+  });
+});
+
+describe('the rules file that cannot be read', () => {
+  it('is named, with the reason of the system as the cause', async () => {
+    const missing = join(tmpdir(), 'modelkeep-no-such-rules.yaml');
+    await assert.rejects(readRules(missing), (error) => {
+      assert.ok(isProblem(error, detectionProblems.rules_unreadable));
+      assert.ok(error.detail.includes(missing));
+      assert.equal((error.cause as NodeJS.ErrnoException).code, 'ENOENT');
+      return true;
+    });
+    await assert.rejects(readRules(tmpdir()), (error) =>
+      isProblem(error, detectionProblems.rules_unreadable),
+    );
+  });
+
+  it('is named in front of its complaints', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'modelkeep-rules-'));
+    const path = join(directory, 'rules.yaml');
+    try {
+      await writeFile(path, 'rules: { A1: { failures: 7 } }');
+      assert.deepEqual((await readRules(path))[0]?.settings.params, { failures: 7, secrets: 5 });
+      await writeFile(path, 'rules: { Z9: {} }');
+      await assert.rejects(readRules(path), (error) => {
+        assert.ok(isProblem(error, detectionProblems.rules_invalid));
+        assert.equal(error.detail, `${path}: there is no rule Z9`);
+        assert.deepEqual(error.members['violations'], ['there is no rule Z9']);
+        return true;
+      });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 });
 

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import type { IndexedEntry } from '../audit-log.ts';
 import type { Alert, AlertKey } from './alert.ts';
-import { createContext, isKnown, isReturned, note, noteInput, suspect, suspicionOf } from './context.ts';
-import { createEventReader, type DetectionEvent, FLAG, type NetworkOf } from './event.ts';
-import { createGenerations, type Generations, peek, sizeOf, touch, put } from './generations.ts';
+import { createContext, greet, isKnown, note, suspect, suspicionOf } from './context.ts';
+import { type DetectionEvent, FLAG } from './event.ts';
+import { createEventReader, type NetworkOf } from './event-reader.ts';
+import { createGenerations, type Generations, peek, set, sizeOf } from './generations.ts';
 import type { AnyRule, Match, RuleSettings } from './rule.ts';
 
 /** A rule with its settings: what `rules-file` makes of the table. */
@@ -41,7 +42,7 @@ interface Running extends ConfiguredRule {
 }
 
 const CONTEXT = 'context';
-const CONTEXT_TAG = '1';
+const CONTEXT_TAG = '2';
 
 export function createDetector({
   rules,
@@ -59,19 +60,16 @@ export function createDetector({
     observe(indexed) {
       const event = read(indexed);
       if (event.flags === 0) return NONE;
-      if ((event.flags & FLAG.authenticated) !== 0 && isReturned(context, event))
-        event.flags |= FLAG.returned;
+      const pair = greet(context, event);
       let alerts: Alert[] | undefined;
-      if ((event.flags & FLAG.invoked) !== 0) noteInput(context, event);
-      for (const each of listeners(event.flags)) {
-        const { rule, settings, state } = each;
-        const raise = (match: Match): void => {
-          const alert = alertOn(each, event, match);
-          if (alert !== undefined) (alerts ??= []).push(alert);
-        };
-        rule.observe({ event, state, settings, context, raise });
-      }
-      note(context, event);
+      let asked: Running;
+      const raise = (match: Match): void => {
+        const alert = alertOn(asked, event, match);
+        if (alert !== undefined) (alerts ??= []).push(alert);
+      };
+      const at = { event, context, raise };
+      for (asked of listeners(event.flags)) asked.rule.observe(asked, at);
+      if (pair !== undefined) note(context, event, pair);
       return alerts ?? NONE;
     },
     isKnown: (principal, address, time) => isKnown(context, `${principal} ${address}`, time),
@@ -137,8 +135,7 @@ export function createDetector({
     const evidence = match.evidence();
     for (const who of suspects) suspect(context, who, { time, rule: rule.id, evidence });
     if (isQuiet) return undefined;
-    touch(alerts, key, time, () => time);
-    put(alerts, key, time);
+    set(alerts, key, time, time);
     const principals = match.principals?.();
     return {
       id: `alr_${createHash('sha256').update(`${rule.id}\n${index}\n${key}`).digest('hex').slice(0, 16)}`,
@@ -166,8 +163,9 @@ const NONE: readonly Alert[] = [];
 const FRESH_MS = 30_000;
 
 /** A1 says the pair: its alerts are apart by address although its count is not. */
-function textOf({ principal, address, network, credential, model }: AlertKey, variant = ''): string {
-  return [principal, address, network, credential, model, variant].map((part) => part ?? '').join('\n');
+function textOf(key: AlertKey, variant = ''): string {
+  const { principal = '', address = '', network = '', credential = '', model = '' } = key;
+  return `${principal}\n${address}\n${network}\n${credential}\n${model}\n${variant}`;
 }
 
 function isGenerations(value: unknown): value is Generations<unknown> {

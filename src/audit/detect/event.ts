@@ -1,5 +1,6 @@
-import type { IndexedEntry } from '../audit-log.ts';
 import type { Entry } from '../entry.ts';
+import type { Inputs } from './inputs.ts';
+import type { Mark } from './marks.ts';
 
 /** What an entry is to the rules; one entry may be several. */
 export const FLAG = {
@@ -42,26 +43,20 @@ export interface DetectionEvent {
   readonly model: string;
   /** Principal and model. */
   readonly use: string;
+  /** Network and model. */
+  readonly circle: string;
   /** Tag of the presented secret (`detail.secretTag`). */
   readonly secretTag: string;
   /** Tag of the model's input (`detail.inputTag`). */
   readonly inputTag: string;
+  /** The answer was near the boundary between two classes (`detail.nearBoundary`). */
+  readonly isNearBoundary: boolean;
+  /** What the principal has sent to the model, with this; set by the detector. */
+  inputs: Inputs | undefined;
   /** Attempts that the entry stands for: more than one where a flood was coalesced (`detail.count`). */
   readonly weight: number;
-}
-
-/** Where an address belongs: a network prefix, an autonomous system, whatever the operator can tell. */
-export type NetworkOf = (address: string) => string;
-
-/** IPv4 by /24, IPv6 by /48; an address in neither form is its own network. */
-export function networkOf(address: string): string {
-  const mapped = address.startsWith('::ffff:') ? address.slice(7) : address;
-  const dot = mapped.lastIndexOf('.');
-  if (dot > 0 && !mapped.includes(':')) return `${mapped.slice(0, dot)}.0/24`;
-  if (!mapped.includes(':')) return address;
-  const [head = ''] = mapped.split('::', 1);
-  const groups = [...head.split(':').filter((group) => group !== ''), '0', '0', '0'].slice(0, 3);
-  return `${groups.map((group) => group.replace(/^0+(?=.)/, '').toLowerCase()).join(':')}::/48`;
+  /** Time, index and address, for rules to keep: the event itself is soon garbage. */
+  readonly mark: Mark;
 }
 
 /** Of the reasons for a refusal, those where somebody may be trying secrets. */
@@ -78,42 +73,8 @@ const GUESSES: ReadonlySet<string> = new Set(
   ].map((reason) => `identity.${reason}`),
 );
 
-/** Makes events of entries. Holds nothing but the last time it parsed. */
-export function createEventReader(network: NetworkOf = networkOf): (indexed: IndexedEntry) => DetectionEvent {
-  let text = '';
-  let time = 0;
-  return ({ index, entry }) => {
-    if (entry.time !== text) {
-      text = entry.time;
-      time = Date.parse(text);
-    }
-    const { principal, detail } = entry;
-    const id = principal.id ?? '';
-    const claim = id === '' ? textOf(detail?.['claimTag']) : '';
-    const who = claim === '' ? id : `?${claim}`;
-    const address = entry.source?.address ?? '';
-    const count = detail?.['count'];
-    const model = modelOf(entry.resource);
-    return {
-      index,
-      time,
-      flags: flagsOf(entry),
-      entry,
-      principal: who,
-      address,
-      network: address === '' ? '' : network(address),
-      pair: `${who} ${address}`,
-      credential: entry.credential?.id ?? '',
-      model,
-      use: model === '' ? '' : `${who} ${model}`,
-      secretTag: textOf(detail?.['secretTag']),
-      inputTag: textOf(detail?.['inputTag']),
-      weight: typeof count === 'number' && count > 1 ? count : 1,
-    };
-  };
-}
-
-function flagsOf({ phase, principal, reason, decision, action, http }: Entry): number {
+/** Flags of an entry, but for `returned`. */
+export function flagsOf({ phase, principal, reason, decision, action, http }: Entry): number {
   // What came of it stands in the end; the same attempt must not count twice.
   if (phase === 'start') return 0;
   if (reason.startsWith('identity.') && decision !== 'allow' && principal.kind === 'anonymous') {
@@ -132,15 +93,3 @@ function flagsOf({ phase, principal, reason, decision, action, http }: Entry): n
 
 /** The action of the entry that an alert becomes. Rules never see it. */
 export const DETECTION_ALERT = 'detection.alert';
-
-function modelOf(resource: string | undefined): string {
-  if (resource === undefined || !resource.startsWith('/projects/')) return '';
-  const models = resource.indexOf('/models/', 10);
-  if (models < 0) return '';
-  const end = resource.indexOf('/', models + 8);
-  return end < 0 ? resource : resource.slice(0, end);
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
-}

@@ -27,16 +27,27 @@ export function peek<Value>(all: Generations<Value>, key: string, time: number):
 }
 
 /** The value at `key`, made if there is none, and kept for another window. */
-export function touch<Value>(all: Generations<Value>, key: string, time: number, make: () => Value): Value {
+export function touch<Value>(
+  all: Generations<Value>,
+  key: string,
+  time: number,
+  make: (time: number) => Value,
+): Value {
   turn(all, time);
   const found = all.current.get(key);
   if (found !== undefined) return found;
-  const value = all.previous.get(key) ?? make();
+  const value = all.previous.get(key) ?? make(time);
   put(all, key, value);
   return value;
 }
 
-export function put<Value>(all: Generations<Value>, key: string, value: Value): void {
+/** Keeps `value` at `key`, in place of what was there. */
+export function set<Value>(all: Generations<Value>, key: string, time: number, value: Value): void {
+  turn(all, time);
+  put(all, key, value);
+}
+
+function put<Value>(all: Generations<Value>, key: string, value: Value): void {
   if (all.current.size >= all.keysMax && !all.current.has(key)) {
     all.previous = all.current;
     all.current = new Map();

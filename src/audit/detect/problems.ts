@@ -6,6 +6,11 @@ export const detectionProblems = defineProblems('detection', {
     title: 'The detection rules cannot be used',
     help: 'The file named by audit.detection.rules holds something that is no setting of a rule. Every complaint is listed. docs/reference/detections.md names the rules and their settings.',
   },
+  rules_unreadable: {
+    status: 500,
+    title: 'The file of detection rules cannot be read',
+    help: 'The file named by audit.detection.rules is missing, or this user may not read it. Correct the path or the permissions, or take the setting out: every rule then keeps its defaults.',
+  },
   throttled: {
     status: 429,
     title: 'Predictions are held up',

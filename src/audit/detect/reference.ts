@@ -85,15 +85,23 @@ this kind is answered like a wrong secret: it does not tell whether the secret w
 | \`detail.secretTag\` | a refused credential | the presented secret |
 | \`detail.claimTag\` | a refusal that names nobody there is | the presented name |
 | \`detail.inputTag\` | a prediction | the input as received |
+| \`detail.nearBoundary\` | a prediction | true where at least three in ten rows of the answer had the two likeliest classes less than 0.05 apart; absent otherwise |
 | \`detail.count\` | a coalesced entry | how many attempts it stands for |
 
-Tags are the first sixteen hexadecimal digits of an HMAC-SHA-256 under a key of the ring: they tell equal from different,
+Tags are the first sixteen hexadecimal digits of SHA-512/256 over a key of the ring and the text: they tell equal from different,
 and without the key they cannot be guessed. Commitments to inputs are salted, each anew, and would tell nothing apart.
+
+## Sigma
+
+Every rule is shipped as a [Sigma](https://sigmahq.io) file too, as far as Sigma can say it: what it cannot is in the
+description. pySigma reads all of them, and its SQLite backend makes one query of each, which a test runs over an exported
+log. Its Splunk backend knows no order of events, and refuses A6; in a rule of two parts it counts in fixed spans of time.
+ATLAS techniques stand in the references, since Sigma's tags know ATT&CK alone.
 
 ## What is not found
 
-- Questions close to a decision boundary, and inputs that are nearly the same: entries hold neither scores nor inputs. There
-  is no rule D3.
+- Questions close to the decision boundary of a model that answers with labels alone: entries hold neither scores nor
+  inputs, and without probabilities no answer is near anything. Nor inputs that are nearly the same as others.
 - Countries and autonomous systems: the log knows addresses. A network is a /24 or, of IPv6, a /48.
 - Browsers and clients that change: user agents are not looked at.
 - An attacker with more keys at once than a rule remembers (250,000 in a window) makes it forget the oldest early. It is

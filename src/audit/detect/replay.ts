@@ -6,7 +6,7 @@ import { parseBundle, TILE_WIDTH } from '../tile.ts';
 import { leafHash } from '../tree.ts';
 import type { Alert } from './alert.ts';
 import { type ConfiguredRule, createDetector } from './detector.ts';
-import type { NetworkOf } from './event.ts';
+import type { NetworkOf } from './event-reader.ts';
 
 export interface ReplayReport {
   /** Entries looked at. */

@@ -2,7 +2,7 @@ import { deserialize, serialize } from 'node:v8';
 import type { Clock } from '../../kernel/clock.ts';
 import type { IndexedEntry } from '../audit-log.ts';
 import { type Alert, alertOf, type Severity } from './alert.ts';
-import { type NetworkOf, networkOf as byPrefix } from './event.ts';
+import { type NetworkOf, networkOf as byPrefix } from './event-reader.ts';
 import { detectionProblems as problems } from './problems.ts';
 
 /** What is known of who knocks; the more is known, the fewer neighbours are hit. */

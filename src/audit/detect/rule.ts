@@ -53,32 +53,36 @@ export interface RuleDefinition<Params, State> {
   /** Entries with one of these reach `observe`. */
   readonly on: readonly Flag[];
   start(settings: RuleSettings<Params>): State;
-  observe(at: {
-    readonly event: DetectionEvent;
-    readonly state: State;
-    readonly settings: RuleSettings<Params>;
-    readonly context: DetectionContext;
-    readonly raise: Raise;
-  }): void;
+  observe(own: { readonly state: State; readonly settings: RuleSettings<Params> }, at: Occasion): void;
+}
+
+/** What happened, for all rules. */
+interface Occasion {
+  readonly event: DetectionEvent;
+  readonly context: DetectionContext;
+  readonly raise: Raise;
 }
 
 /** The part of a rule that Sigma can say. */
 export interface SigmaSpec<Params> {
   /** Fields of an entry, with Sigma's modifiers. */
-  readonly selection: Readonly<Record<string, string | readonly string[]>>;
+  readonly selection: SigmaSelection;
   /** All of them together; none: the selection alone is the rule. */
   correlations(params: Params): readonly SigmaCorrelation[];
   /** What Sigma cannot say of it. */
   readonly without?: string;
 }
 
+type SigmaSelection = Readonly<Record<string, SigmaValue | readonly SigmaValue[]>>;
+type SigmaValue = string | number | boolean;
+
 export interface SigmaCorrelation {
   readonly type: 'event_count' | 'value_count' | 'temporal_ordered';
   readonly groupBy: readonly string[];
   /** For value_count: what is counted. */
   readonly field?: string;
-  /** For temporal_ordered: the rule that comes before this one. */
-  readonly after?: string;
+  /** For temporal_ordered: what comes before, so many times in the same group. */
+  readonly after?: { readonly selection: SigmaSelection; readonly gte: number };
   readonly gte?: number;
   /** Default: the window of the rule. */
   readonly timespanMs?: number;

@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { isProblem } from '../../kernel/problem.ts';
 import { RESPONSES, SEVERITIES } from './alert.ts';
 import type { ConfiguredRule } from './detector.ts';
 import { detectionProblems } from './problems.ts';
@@ -50,6 +52,20 @@ export function parseRules(text: string): readonly ConfiguredRule[] {
   });
   if (wrong.length > 0) throw refuse(wrong);
   return configured;
+}
+
+/** The rules of the YAML file at `path`. Throws `detection.rules_unreadable`, and what `parseRules` throws, with the path. */
+export async function readRules(path: string): Promise<readonly ConfiguredRule[]> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw detectionProblems.rules_unreadable(`cannot read ${path}`, { cause });
+  });
+  try {
+    return parseRules(text);
+  } catch (error) {
+    if (!isProblem(error, detectionProblems.rules_invalid)) throw error;
+    const { detail, members } = error;
+    throw detectionProblems.rules_invalid(`${path}: ${detail}`, { members });
+  }
 }
 
 const FILE = z.strictObject({ rules: z.record(z.string(), z.record(z.string(), z.unknown())).nullish() });

@@ -3,6 +3,9 @@ import { Document, visit } from 'yaml';
 import type { ConfiguredRule } from './detector.ts';
 import { fillIn, renderDuration } from './rules-file.ts';
 
+const LOGSOURCE = { product: 'modelkeep', service: 'audit' };
+const ATLAS = 'https://atlas.mitre.org/techniques/';
+
 /**
  * A rule as Sigma: the entries it looks at, and correlations of them (correlation format 2.0.0), one YAML document each.
  * What Sigma cannot say is told in the description.
@@ -14,10 +17,9 @@ export function sigmaOf({ rule, settings }: ConfiguredRule): string {
   const common = {
     status: 'stable',
     author: 'Modelkeep',
-    tags: [
-      ...rule.attack.map((id) => `attack.${id.toLowerCase()}`),
-      ...rule.atlas.map((id) => `atlas.${id.toLowerCase()}`),
-    ],
+    // Sigma's tags know ATT&CK alone of the two: ATLAS stands in the references.
+    ...(rule.atlas.length > 0 && { references: rule.atlas.map((id) => `${ATLAS}${id}`) }),
+    ...(rule.attack.length > 0 && { tags: rule.attack.map((id) => `attack.${id.toLowerCase()}`) }),
   };
   const description = [
     `${rule.title}.`,
@@ -29,7 +31,7 @@ export function sigmaOf({ rule, settings }: ConfiguredRule): string {
     name: base,
     ...common,
     description,
-    logsource: { product: 'modelkeep', service: 'audit' },
+    logsource: LOGSOURCE,
     detection: { selection: rule.sigma.selection, condition: 'selection' },
     falsepositives: [fillIn(rule.beside, { rule, settings })],
     level: isAlone ? settings.severity : 'informational',
@@ -44,7 +46,7 @@ export function sigmaOf({ rule, settings }: ConfiguredRule): string {
         ...common,
         correlation: {
           type,
-          rules: after === undefined ? [base] : [after, base],
+          rules: after === undefined ? [base] : [`${base}_before`, base],
           'group-by': groupBy,
           timespan: renderDuration(timespanMs),
           ...(gte !== undefined && { condition: { gte, ...(field !== undefined && { field }) } }),
@@ -52,6 +54,35 @@ export function sigmaOf({ rule, settings }: ConfiguredRule): string {
         level: correlations.length === 1 ? settings.severity : 'informational',
       };
     },
+  );
+  const before = correlations.flatMap(({ groupBy, after, timespanMs = settings.windowMs }) =>
+    after === undefined
+      ? []
+      : [
+          {
+            title: `Entries before ${rule.id}: ${rule.title}`,
+            id: uuidOf(`${base}_before_entries`),
+            name: `${base}_before_entries`,
+            ...common,
+            logsource: LOGSOURCE,
+            detection: { selection: after.selection, condition: 'selection' },
+            level: 'informational',
+          },
+          {
+            title: `Before ${rule.id}: ${rule.title}`,
+            id: uuidOf(`${base}_before`),
+            name: `${base}_before`,
+            ...common,
+            correlation: {
+              type: 'event_count',
+              rules: [`${base}_before_entries`],
+              'group-by': groupBy,
+              timespan: renderDuration(timespanMs),
+              condition: { gte: after.gte },
+            },
+            level: 'informational',
+          },
+        ],
   );
   const both =
     parts.length < 2
@@ -71,7 +102,7 @@ export function sigmaOf({ rule, settings }: ConfiguredRule): string {
             level: settings.severity,
           },
         ];
-  return [entries, ...parts, ...both].map(yamlOf).join('---\n');
+  return [entries, ...before, ...parts, ...both].map(yamlOf).join('---\n');
 }
 
 export function sigmaFileOf({ rule }: ConfiguredRule): string {

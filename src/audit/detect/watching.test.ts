@@ -177,6 +177,57 @@ describe('D2 extraction by novelty', () => {
   });
 });
 
+describe('D3 boundary probing', () => {
+  /** `answers` of one principal, one in `everyMs`, of which `near` in a hundred were near the boundary. */
+  const ask = (answers: number, everyMs: number, near: number) => {
+    const story = createStory();
+    for (let i = 0; i < answers; i++, story.now += everyMs) {
+      const isNear = Math.floor(((i + 1) * near) / 100) > Math.floor((i * near) / 100);
+      story.predict('sa_1', `row ${i % 150}`, {
+        detail: { inputTag: `row ${i % 150}`, ...(isNear && { nearBoundary: true }) },
+      });
+    }
+    return story;
+  };
+
+  it('is two hundred answers in an hour, two in five of them near the boundary', () => {
+    const [alert] = alertsOf(ask(220, 15 * SECOND, 40));
+    assert.deepEqual(
+      [alert?.rule, alert?.severity, alert?.response, alert?.key],
+      ['D3', 'high', 'observe', { principal: 'sa_1', model: MODEL }],
+    );
+    assert.equal(alert?.evidence.length, 20);
+    const { entries } = ask(220, 15 * SECOND, 40);
+    for (const index of alert?.evidence ?? [])
+      assert.equal(entries[index]?.entry.detail?.['nearBoundary'], true);
+  });
+
+  it('goes on over the full hour', () => {
+    const late = ask(300, 10 * SECOND, 50).entries.map((each) => ({
+      ...each,
+      entry: { ...each.entry, time: new Date(Date.parse(each.entry.time) + 30 * MINUTE).toISOString() },
+    }));
+    assert.deepEqual(rulesOf({ entries: late }), ['D3']);
+  });
+
+  it('is not a user with hard cases: a fifth near the boundary, or fewer than two hundred answers', () => {
+    assert.deepEqual(rulesOf(ask(400, 8 * SECOND, 20)), []);
+    assert.deepEqual(rulesOf(ask(150, 15 * SECOND, 100)), []);
+  });
+
+  it('is not the same answers over a day', () => {
+    assert.deepEqual(rulesOf(ask(500, 3 * MINUTE, 60)), []);
+  });
+
+  it('is not a batch job of which one row in twenty is hard', () => {
+    assert.ok(!rulesOf(ask(5000, 500, 5)).includes('D3'));
+  });
+
+  it('is silent about a model that answers with labels alone', () => {
+    assert.deepEqual(rulesOf(ask(450, 7 * SECOND, 0)), []);
+  });
+});
+
 describe('D4 collusion', () => {
   const office = (people: number, each: number, input: (who: number, i: number) => string) => {
     const story = createStory();

@@ -13,6 +13,7 @@ import {
   type TestSource,
   withIndex,
 } from './harness.ts';
+import { BLOCK } from './positions.ts';
 import { HOUR_MS } from './protocol.ts';
 import type { IndexQuery } from './query.ts';
 
@@ -116,7 +117,7 @@ describe('an index', () => {
     // What a rolled-back transaction leaves: everything of it is gone, the cursor too.
     database.exec('begin');
     database.exec(
-      "update meta set applied = 110, leaf = 'x'; insert into fts (rowid, terms) values (101, 'p=ada')",
+      "update meta set applied = 110, leaf = 'x'; insert into recent values (100, x'00'); delete from tally",
     );
     database.close();
     source.add(...many(50));
@@ -200,6 +201,17 @@ describe('an index that is not of this log', () => {
     assert.match(String(await rebuilt(source, file)), /^it is damaged: /);
   });
 
+  it('is thrown away when its last block, which is read when it is opened, is damaged', async () => {
+    const { source, file } = await filled();
+    await withIndex({ source, file }, (index) => index.settle());
+    const database = new DatabaseSync(file);
+    database.exec(
+      "update recent set bytes = cast(substr(bytes, 1, 99) || x'ff' || substr(bytes, 101) as blob)",
+    );
+    database.close();
+    assert.match(String(await rebuilt(source, file)), /^it is damaged: /);
+  });
+
   it('is made when there is none, without a word', async () => {
     const { source, file } = await filled(3);
     assert.equal(await rebuilt(source, file), undefined);
@@ -207,16 +219,15 @@ describe('an index that is not of this log', () => {
   });
 
   it('is mended while it runs, when a read finds the damage', async () => {
-    const { source, file } = await filled();
+    const { source, file } = await filled(BLOCK + 600);
     const log = createTestLog();
     await withIndex({ source, file, log }, async (index) => {
       await index.settle();
       const other = new DatabaseSync(file);
-      other.enableDefensive(false);
-      other.exec(`update fts_data set block = x'${'ff'.repeat(8)}' where id > 1`);
+      other.exec(`update page set bytes = cast(substr(bytes, 1, 99) || x'ff' || substr(bytes, 101) as blob)`);
       other.close();
       const found = await walk(index, { principal: 'ada', limit: 1000 });
-      assert.equal(found.length, 600, 'the log is read instead');
+      assert.equal(found.length, source.size(), 'the log is read instead');
       assert.ok(log.lines.some(({ event }) => event === 'audit.index_rebuilt'));
       await index.settle();
       const reads = source.reads();

@@ -2,10 +2,12 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../kernel/clock.ts';
 import type { Entry } from '../entry.ts';
 import type { WorkerAnswer, WorkerData, WorkerRequest } from './protocol.ts';
+import { standBack } from './stand-back.ts';
 import { isCorruption, openIndexStore, removeIndex } from './store.ts';
 
 /** Holds the index away from the thread that serves: one request at a time, one answer each. */
 if (parentPort !== null) {
+  standBack();
   const port = parentPort;
   const { file, origin } = workerData as WorkerData;
   const answer = (message: WorkerAnswer): void => port.postMessage(message, []);

@@ -8,67 +8,60 @@ import {
   type Stats,
   type StatsQuery,
 } from './protocol.ts';
+import { createNames } from './names.ts';
+import { createTallies, type Part, type TallyKind } from './tallies.ts';
 
 /** Entries are counted while they are indexed, so that a chart reads hundreds of rows and not millions. */
 interface Rollups {
   /** Inside the transaction of the batch. */
-  add(entries: readonly Entry[], timeOf: (entry: Entry) => number): void;
+  add(entries: readonly Entry[], times: readonly number[]): void;
+  /** Forgets what was added in a transaction that was rolled back. */
+  reload(): void;
   read(query: StatsQuery): Stats;
 }
 
-/** `start` counts units since 1970 UTC. `tally.kind`: 0 principal, 1 resource. */
+/** `start` counts units since 1970 UTC. */
 export const ROLLUP_TABLES = `
-  create table name (id integer primary key, text text not null unique) strict;
   create table rollup (unit integer, start integer, action integer, decision text, reason integer,
     n integer not null, primary key (unit, start, action, decision, reason)) strict, without rowid;
-  create table tally (unit integer, kind integer, decision text, start integer, name integer,
-    n integer not null, primary key (unit, kind, decision, start, name)) strict, without rowid;
 `;
 
 const UNITS = [HOUR_MS, DAY_MS] as const;
-const KIND = { principal: 0, resource: 1 } as const;
 const DECISIONS: readonly Entry['decision'][] = ['allow', 'deny', 'error'];
 const POINTS_MAX = 5000;
-const NAMES_REMEMBERED = 50_000;
 /** What is later than any time that an entry can have. */
 const NEVER_MS = Math.floor(8.64e15 / DAY_MS) * DAY_MS;
 
 type Row = Readonly<Record<string, unknown>>;
 
 export function createRollups(database: DatabaseSync): Rollups {
-  let names = new Map<string, number>();
-  const findName = database.prepare('select id from name where text = ?');
-  const addName = database.prepare('insert into name (text) values (?) on conflict do nothing');
+  const names = createNames(database);
+  const tallies = createTallies(database, names);
   const addRollup = database.prepare(
     'insert into rollup values (?, ?, ?, ?, ?, ?) on conflict do update set n = n + excluded.n',
-  );
-  const addTally = database.prepare(
-    'insert into tally values (?, ?, ?, ?, ?, ?) on conflict do update set n = n + excluded.n',
   );
   const extent = database.prepare(
     'select min(start) as first, max(start) as last from rollup where unit = ?',
   );
 
   return {
-    add(entries, timeOf) {
-      // A name given out in a transaction that was rolled back has no row.
-      names = new Map();
-      const rollups = new Map<string, Count>();
-      const tallies = new Map<string, Count>();
-      for (const entry of entries) {
-        const { decision, resource } = entry;
-        const hour = Math.floor(timeOf(entry) / HOUR_MS);
-        const principal = idOf(principalKey(entry.principal));
-        count(rollups, hour, idOf(entry.action), decision, idOf(entry.reason));
-        count(tallies, hour, KIND.principal, decision, principal);
-        if (resource !== undefined) count(tallies, hour, KIND.resource, decision, idOf(resource));
+    add(entries, times) {
+      const counts = new Map<string, Count>();
+      for (const [at, { action, decision, reason, principal, resource }] of entries.entries()) {
+        const hour = Math.floor((times[at] ?? 0) / HOUR_MS);
+        count(counts, hour, names.idOf(action), decision, names.idOf(reason));
+        tallies.count('principal', names.idOf(principalKey(principal)), decision, hour);
+        if (resource !== undefined) tallies.count('resource', names.idOf(resource), decision, hour);
       }
       for (const unit of UNITS) {
-        for (const { hour, first, decision, second, n } of rollups.values())
-          addRollup.run(unit, startOf(hour, unit), first, decision, second, n);
-        for (const { hour, first, decision, second, n } of tallies.values())
-          addTally.run(unit, first, decision, startOf(hour, unit), second, n);
+        for (const { hour, action, decision, reason, n } of counts.values())
+          addRollup.run(unit, startOf(hour, unit), action, decision, reason, n);
       }
+      tallies.write();
+    },
+    reload() {
+      names.forget();
+      tallies.forget();
     },
     read(query) {
       const range = extentOf(query);
@@ -80,27 +73,13 @@ export function createRollups(database: DatabaseSync): Rollups {
         ...range,
         ...series,
         total: readTotal(parts, where),
-        actions: readTop('rollup', 'action', parts, where, query.top),
-        reasons: readTop('rollup', 'reason', parts, where, query.top),
-        principals: tally(KIND.principal, query, parts).map(asPrincipal),
-        resources: tally(KIND.resource, query, parts),
+        actions: readTop('action', parts, where, query.top),
+        reasons: readTop('reason', parts, where, query.top),
+        principals: top('principal', query, parts).map(asPrincipal),
+        resources: top('resource', query, parts),
       };
     },
   };
-
-  function idOf(text: string): number {
-    const known = names.get(text);
-    if (known !== undefined) return known;
-    let row = findName.get(text);
-    if (row === undefined) {
-      addName.run(text);
-      row = findName.get(text);
-    }
-    const id = Number(row?.['id']);
-    if (names.size >= NAMES_REMEMBERED) names.clear();
-    names.set(text, id);
-    return id;
-  }
 
   /** Whole hours, no wider than what is recorded. */
   function extentOf({ from, to }: StatsQuery): { readonly from: number; readonly to: number } | undefined {
@@ -118,7 +97,7 @@ export function createRollups(database: DatabaseSync): Rollups {
   ): Pick<Stats, 'series' | 'isCut'> {
     const key = split === 'decision' ? 'r.k' : '(select text from name where id = r.k)';
     // By the day, too, the ends may be hours: the first and the last day may not be whole.
-    const parts = by === 'day' ? partsOf(from, to) : [{ unit: HOUR_MS, from, to }];
+    const parts: readonly Part[] = by === 'day' ? partsOf(from, to) : [{ unit: HOUR_MS, from, to }];
     const select = parts.map(({ unit }) => {
       const at = by === 'day' && unit === HOUR_MS ? '(start - (start % 24 + 24) % 24) / 24' : 'start';
       return `select ${at} as at, ${split} as k, n from rollup where unit = ? and start >= ? and start < ?${where.sql}`;
@@ -146,22 +125,19 @@ export function createRollups(database: DatabaseSync): Rollups {
     return counts.reduce((total, each) => total + each, 0);
   }
 
-  function tally(kind: number, { decision, top }: StatsQuery, parts: readonly Part[]): readonly Counted[] {
-    const decisions = decision === undefined ? DECISIONS : [decision];
-    const sql = ` and kind = ? and decision in (${decisions.map(() => '?').join(', ')})`;
-    const values: SQLInputValue[] = [kind, ...decisions];
-    return readTop('tally', 'name', parts, { sql, values }, top);
+  function top(kind: TallyKind, query: StatsQuery, parts: readonly Part[]): readonly Counted[] {
+    const decisions = query.decision === undefined ? DECISIONS : [query.decision];
+    return tallies.top(kind, { decisions, parts, limit: query.top });
   }
 
   function readTop(
-    table: string,
-    column: string,
+    column: 'action' | 'reason',
     parts: readonly Part[],
     where: Condition,
     limit: number,
   ): readonly Counted[] {
     const select = parts.map(
-      () => `select ${column} as id, n from ${table} where unit = ? and start >= ? and start < ?${where.sql}`,
+      () => `select ${column} as id, n from rollup where unit = ? and start >= ? and start < ?${where.sql}`,
     );
     const rows = database
       .prepare(
@@ -175,22 +151,22 @@ export function createRollups(database: DatabaseSync): Rollups {
 
 interface Count {
   readonly hour: number;
-  readonly first: number;
+  readonly action: number;
   readonly decision: Entry['decision'];
-  readonly second: number;
+  readonly reason: number;
   n: number;
 }
 
 function count(
   counts: Map<string, Count>,
   hour: number,
-  first: number,
+  action: number,
   decision: Entry['decision'],
-  second: number,
+  reason: number,
 ): void {
-  const key = `${hour} ${first} ${decision} ${second}`;
+  const key = `${hour} ${action} ${decision} ${reason}`;
   const known = counts.get(key);
-  if (known === undefined) counts.set(key, { hour, first, decision, second, n: 1 });
+  if (known === undefined) counts.set(key, { hour, action, decision, reason, n: 1 });
   else known.n++;
 }
 
@@ -198,18 +174,12 @@ function startOf(hour: number, unit: number): number {
   return Math.floor((hour * HOUR_MS) / unit);
 }
 
-interface Part {
-  readonly unit: number;
-  readonly from: number;
-  readonly to: number;
-}
-
 /** Whole days as days, what is left at either end as hours. */
 function partsOf(from: number, to: number): readonly Part[] {
   const first = Math.ceil(from / DAY_MS) * DAY_MS;
   const last = Math.floor(to / DAY_MS) * DAY_MS;
   if (first >= last) return [{ unit: HOUR_MS, from, to }];
-  const parts = [
+  const parts: readonly Part[] = [
     { unit: HOUR_MS, from, to: first },
     { unit: DAY_MS, from: first, to: last },
     { unit: HOUR_MS, from: last, to },

@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { createTestSource, indicesOf, newIndexFile, withIndex } from './harness.ts';
+import { CHECK_BYTES, packNumbers } from './numbers.ts';
+import { createKeyOf } from './terms.ts';
+
+/** The term as the index holds it until the block is full. */
+function keyIn(file: string, term: string): Buffer {
+  const database = new DatabaseSync(file, { readOnly: true });
+  const seed = Number(database.prepare('select seed from meta').get()?.['seed']);
+  database.close();
+  return Buffer.from(packNumbers([createKeyOf(seed)(term)]).subarray(CHECK_BYTES));
+}
 
 describe('sealed addresses', () => {
   it('are found while they can be revealed, and gone from the file once they are forgotten', async () => {
@@ -21,11 +32,11 @@ describe('sealed addresses', () => {
       { source: { address: 'sealed-2', port: 1 } },
       { source: { address: 'sealed-1', port: 1 } },
     );
-    const holds = async (text: string): Promise<boolean> => {
+    const holds = async (key: Buffer): Promise<boolean> => {
       const parts = await Promise.all(
         [file, `${file}-wal`].map((path) => readFile(path).catch(() => Buffer.of())),
       );
-      return Buffer.concat(parts).includes(text);
+      return Buffer.concat(parts).includes(key);
     };
     await withIndex({ source, file, reveal }, async (index) => {
       await index.settle();
@@ -37,13 +48,16 @@ describe('sealed addresses', () => {
           [0, '192.0.2.77'],
         ],
       );
-      assert.equal(await holds('192.0.2.77'), true);
+      const key = keyIn(file, 's=192.0.2.77');
+      assert.equal(await holds(key), true);
       addresses.delete('sealed-1');
       assert.deepEqual(await indicesOf(index, { source: '192.0.2.77' }), [], 'even before the index forgets');
       await index.forget('2026-01');
-      assert.equal(await holds('192.0.2.77'), false);
+      assert.equal(await holds(key), false);
       await index.settle();
-      assert.equal(await holds('192.0.2.77'), false);
+      for (const each of [key, keyIn(file, 's=192.0.2.77'), Buffer.from('192.0.2.77')])
+        assert.equal(await holds(each), false);
+      assert.equal(await holds(keyIn(file, 's=192.0.2.78')), true);
       assert.deepEqual(await indicesOf(index, { source: '192.0.2.77' }), []);
       assert.deepEqual(await indicesOf(index, { source: '192.0.2.78' }), [1]);
       assert.equal((await indicesOf(index, { principal: 'ada' })).length, 3);
@@ -71,7 +85,9 @@ describe('sealed addresses', () => {
         await readFile(file),
         await readFile(`${file}-wal`).catch(() => Buffer.of()),
       ]);
-      assert.equal(bytes.includes('s=secret'), false);
+      assert.equal(bytes.includes(keyIn(file, 'p=ada')), true);
+      assert.equal(bytes.includes(keyIn(file, 's=secret')), false);
+      assert.equal(bytes.includes('secret'), false);
     });
   });
 });

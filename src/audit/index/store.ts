@@ -1,11 +1,16 @@
+import { randomInt } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Entry } from '../entry.ts';
-import { TILE_WIDTH } from '../tile.ts';
+import { IndexDamage } from './numbers.ts';
+import { createPostings, POSTING_TABLES } from './postings.ts';
 import type { Batch, FindRequest, Found, Opened, Stats, StatsQuery } from './protocol.ts';
+import { NAME_TABLES } from './names.ts';
 import { createRollups, ROLLUP_TABLES } from './rollups.ts';
-import { createTermWriter } from './terms.ts';
+import { TALLY_TABLES } from './tallies.ts';
+import { createSpans, SPAN_TABLES } from './spans.ts';
+import { createKeyOf, createTermWriter } from './terms.ts';
 
 /** The index in its file. Everything is synchronous: it runs in a thread of its own. */
 export interface IndexStore {
@@ -27,31 +32,22 @@ export interface IndexStoreOptions {
 }
 
 /** Another layout is another version: an index of an older one is thrown away. */
-const VERSION = 1;
-/** Terms wait in memory for the end of their transaction: a whole batch becomes one segment. */
-const PENDING_BYTES = 16 << 20;
+const VERSION = 2;
 
-/**
- * `fts`: no text, no positions, no columns; for each term the entries that have it, 1 to 2 bytes an entry. Row id is
- * index + 1. Terms come as they are to be (see terms.ts), so the tokenizer only splits at white space.
- * `span`: the time range of each bundle, so that a range of time becomes a range of indices.
- */
+/** `seed`: of the keys of terms. */
 const TABLES = `
-  create table meta (one integer primary key check (one = 1), origin text not null, applied integer not null,
-    leaf text not null, is_closed integer not null) strict;
-  create table span (bundle integer primary key, first_ms integer not null, last_ms integer not null) strict;
-  create virtual table fts using fts5(terms, content = '', columnsize = 0, detail = none,
-    tokenize = "ascii tokenchars '!#$%&()*+,-./:;<=>?@[\\]^_\`{|}~'");
+  create table meta (one integer primary key check (one = 1), origin text not null, seed integer not null,
+    applied integer not null, leaf text not null, is_closed integer not null) strict;
+  ${POSTING_TABLES}
+  ${SPAN_TABLES}
+  ${NAME_TABLES}
   ${ROLLUP_TABLES}
+  ${TALLY_TABLES}
   pragma user_version = ${VERSION};
 `;
 
-/** Asking a common term for one entry reads half a leaf: small leaves make questions of several terms fast. */
-const LEAF_BYTES = 512;
-/** One search looks at so many entries, then at the clock. */
-const WINDOW = 1 << 20;
+const SEEDS = 2 ** 32;
 const SEARCH_MS_MAX = 200;
-const PROBES = 32;
 /** A larger index, if it was closed as it should be, is not read through when it is opened: that takes seconds. */
 const PAGES_CHECKED_MAX = 8192;
 
@@ -59,8 +55,15 @@ const PAGES_CHECKED_MAX = 8192;
 export function openIndexStore(options: IndexStoreOptions): IndexStore {
   const { file, origin } = options;
   const earlier = openDatabase(file);
-  const discarded = earlier.database === undefined ? earlier.unusable : unusable(earlier.database, origin);
-  if (earlier.database !== undefined && discarded === undefined) return useStore(earlier.database, options);
+  let discarded = earlier.database === undefined ? earlier.unusable : unusable(earlier.database, origin);
+  if (earlier.database !== undefined && discarded === undefined) {
+    try {
+      return useStore(earlier.database, options);
+    } catch (error) {
+      if (!isCorruption(error)) throw error;
+      discarded = `it is damaged: ${(error as Error).message}`;
+    }
+  }
   earlier.database?.close();
   removeIndex(file);
   const { database, unusable: reason } = openDatabase(file);
@@ -68,10 +71,7 @@ export function openIndexStore(options: IndexStoreOptions): IndexStore {
   try {
     database.exec('begin');
     database.exec(TABLES);
-    database.exec(
-      `insert into fts (fts, rank) values ('hashsize', ${PENDING_BYTES}), ('pgsz', ${LEAF_BYTES})`,
-    );
-    database.prepare('insert into meta values (1, ?, 0, ?, 1)').run(origin, '');
+    database.prepare("insert into meta values (1, ?, ?, 0, '', 1)").run(origin, randomInt(SEEDS));
     database.exec('commit');
     return useStore(database, options, discarded === '' ? undefined : discarded);
   } catch (error) {
@@ -85,8 +85,9 @@ export function removeIndex(file: string): void {
   for (const each of [file, `${file}-wal`, `${file}-shm`]) rmSync(each, { force: true });
 }
 
-/** Claims that SQLite found the file damaged: SQLITE_CORRUPT or SQLITE_NOTADB. */
+/** Claims that the file was found damaged, by us or by SQLite: SQLITE_CORRUPT or SQLITE_NOTADB. */
 export function isCorruption(error: unknown): boolean {
+  if (error instanceof IndexDamage) return true;
   return error instanceof Error && 'errcode' in error && [11, 26].includes(Number(error.errcode) & 0xff);
 }
 
@@ -128,21 +129,15 @@ function unusable(database: DatabaseSync, origin: string): string | undefined {
 }
 
 function useStore(database: DatabaseSync, { clock }: IndexStoreOptions, discarded?: string): IndexStore {
-  const meta = database.prepare('select applied, leaf from meta').get();
+  const meta = database.prepare('select applied, leaf, seed from meta').get();
   let applied = Number(meta?.['applied']);
   database.exec('update meta set is_closed = 0');
-  const termsOf = createTermWriter();
+  const keyOf = createKeyOf(Number(meta?.['seed']));
+  const keysOf = createTermWriter(keyOf);
+  const postings = createPostings(database);
+  const spans = createSpans(database);
   const rollups = createRollups(database);
-  const insert = database.prepare('insert into fts (rowid, terms) values (?, ?)');
-  const widen = database.prepare(`insert into span values (?, ?, ?) on conflict do update set
-    first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)`);
   const advance = database.prepare('update meta set applied = ?, leaf = ?');
-  const match = database.prepare(
-    'select rowid from fts where fts match ? and rowid between ? and ? order by rowid desc limit ?',
-  );
-  const spans = database.prepare(
-    'select min(bundle) as first, max(bundle) as last from span where last_ms >= ? and first_ms < ?',
-  );
 
   return {
     opened: { applied, leaf: String(meta?.['leaf']), ...(discarded !== undefined && { discarded }) },
@@ -151,41 +146,33 @@ function useStore(database: DatabaseSync, { clock }: IndexStoreOptions, discarde
       if (from !== applied)
         throw new RangeError(`the index holds ${applied} entries, so ${from} is not next`);
       const next = from + entries.length;
-      inTransaction(database, () => {
-        const times = new Map<number, [number, number]>();
-        for (const [at, entry] of entries.entries()) {
-          insert.run(from + at + 1, termsOf(entry));
-          const ms = timeOf(entry);
-          const bundle = Math.floor((from + at) / TILE_WIDTH);
-          const [first, last] = times.get(bundle) ?? [ms, ms];
-          times.set(bundle, [Math.min(first, ms), Math.max(last, ms)]);
-        }
-        for (const [bundle, [first, last]] of times) widen.run(bundle, first, last);
-        rollups.add(entries, timeOf);
-        advance.run(next, leaf);
-      });
+      const times = entries.map(timeOf);
+      try {
+        inTransaction(database, () => {
+          postings.add(from, entries.map(keysOf));
+          spans.add(from, times);
+          rollups.add(entries, times);
+          advance.run(next, leaf);
+        });
+      } catch (error) {
+        postings.reload();
+        rollups.reload();
+        throw error;
+      }
       applied = next;
     },
     find(request) {
       const { terms, limit } = request;
-      const { floor, end } = narrow(request, spans);
-      const found: number[] = [];
+      const { floor, end } = spans.narrow(request);
       if (terms.length === 0) {
-        for (let index = end - 1; index >= floor && found.length < limit; index--) found.push(index);
-        return { indices: found, floor: found.length === limit ? end - limit : request.floor };
+        const indices: number[] = [];
+        for (let index = end - 1; index >= floor && indices.length < limit; index--) indices.push(index);
+        return { indices, floor: indices.length === limit ? end - limit : request.floor };
       }
-      const text = rarestFirst(terms, floor, end);
       const deadline = clock.monotonic() + SEARCH_MS_MAX;
-      for (let top = end; top > floor; ) {
-        const low = Math.max(floor, top - WINDOW);
-        // As integers: FTS5 takes a bound that is a float for none.
-        const rows = match.all(text, BigInt(low + 1), BigInt(top), limit - found.length);
-        for (const row of rows) found.push(Number(row['rowid']) - 1);
-        if (found.length === limit) return { indices: found, floor: found.at(-1) ?? low };
-        if (low > floor && clock.monotonic() > deadline) return { indices: found, floor: low };
-        top = low;
-      }
-      return { indices: found, floor: request.floor };
+      const isEnough = (): boolean => clock.monotonic() > deadline;
+      const found = postings.find(terms.map(keyOf), { floor, end, limit, isEnough });
+      return found.floor === floor ? { ...found, floor: request.floor } : found;
     },
     stats: (query) => rollups.read(query),
     close() {
@@ -197,39 +184,6 @@ function useStore(database: DatabaseSync, { clock }: IndexStoreOptions, discarde
         database.close();
       }
     },
-  };
-
-  /**
-   * FTS5 walks along the first term and asks the others, so the order decides whether it looks at a hundred entries or
-   * at all. How far down the newest few entries of each term reach tells how rare it is.
-   */
-  function rarestFirst(terms: readonly string[], floor: number, end: number): string {
-    const quoted = terms.map((term) => `"${term}"`);
-    if (quoted.length === 1 || end <= floor) return quoted.join('');
-    const reach = quoted.map((term) => {
-      const rows = match.all(term, BigInt(floor + 1), BigInt(end), PROBES);
-      const depth = rows.length < PROBES ? end - floor : end - Number(rows.at(-1)?.['rowid']) + 1;
-      return { term, share: rows.length / depth };
-    });
-    return reach
-      .toSorted((a, b) => a.share - b.share)
-      .map(({ term }) => term)
-      .join(' AND ');
-  }
-}
-
-/** The part of the range whose bundles hold times in question. */
-function narrow(
-  { from, to, floor, end }: FindRequest,
-  spans: StatementSync,
-): { readonly floor: number; readonly end: number } {
-  if (from === undefined && to === undefined) return { floor, end };
-  const range: SQLInputValue[] = [from ?? -Number.MAX_SAFE_INTEGER, to ?? Number.MAX_SAFE_INTEGER];
-  const row = spans.get(...range);
-  if (row?.['first'] === null || row?.['first'] === undefined) return { floor, end: floor };
-  return {
-    floor: Math.max(floor, Number(row['first']) * TILE_WIDTH),
-    end: Math.min(end, (Number(row['last']) + 1) * TILE_WIDTH),
   };
 }
 

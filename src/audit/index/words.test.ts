@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { entryOf } from './harness.ts';
 import { meets } from './query.ts';
-import { createTermWriter, queryTerms } from './terms.ts';
+import { createKeyOf, createTermWriter, queryTerms } from './terms.ts';
 import { wordsOf, wordsOfEntry } from './words.ts';
 
 describe('words', () => {
@@ -34,7 +34,8 @@ describe('words', () => {
 });
 
 describe('terms', () => {
-  const termsOf = createTermWriter();
+  const keyOf = createKeyOf(7);
+  const keysOf = createTermWriter(keyOf);
 
   it('of a query stand in every entry that meets it', () => {
     const entry = entryOf(0, {
@@ -45,7 +46,7 @@ describe('terms', () => {
       source: { address: '::1', port: 1 },
       request: 'r 1',
     });
-    const held = new Set(termsOf(entry).split(' '));
+    const held = new Set(keysOf(entry));
     for (const query of [
       { action: 'a.b.*' },
       { action: 'a.b.c.d.e.f.*' },
@@ -56,11 +57,12 @@ describe('terms', () => {
       { q: 'LOCKED 10', decision: 'allow' as const },
     ]) {
       assert.ok(meets(entry, query), JSON.stringify(query));
-      for (const term of queryTerms(query)) assert.ok(held.has(term), `${term} of ${JSON.stringify(query)}`);
+      for (const term of queryTerms(query))
+        assert.ok(held.has(keyOf(term)), `${term} of ${JSON.stringify(query)}`);
     }
   });
 
-  it('never hold what would end a term', () => {
+  it('hold any text, and nothing but what the entry says', () => {
     const wild = 'a "b" \'c\' \0 \u001b\td';
     const entry = entryOf(0, {
       action: wild,
@@ -69,13 +71,23 @@ describe('terms', () => {
       principal: { kind: 'user', id: wild, name: wild },
       detail: { wild },
     });
-    const held = termsOf(entry).split(' ');
     const asked = queryTerms({ action: wild, reason: wild, resource: wild, principal: wild, q: wild });
-    assert.ok(asked.every((term) => held.includes(term)));
-    for (const term of [...held, ...asked]) {
-      assert.ok(term.length > 0);
-      for (const character of ['"', "'", '\0', '\u001b', ' ', '\t', '\n'])
-        assert.ok(!term.includes(character));
-    }
+    const held = new Set(keysOf(entry));
+    assert.equal(asked.length, 8);
+    for (const term of asked) assert.ok(held.has(keyOf(term)), JSON.stringify(term));
+    const said = new Set([...asked, 'd=allow', 'allow', 'user', 'wild'].map(keyOf));
+    for (const key of held) assert.ok(said.has(key));
+  });
+
+  it('have keys of 31 bits, others for another seed', () => {
+    const terms = Array.from({ length: 20_000 }, (_, at) => `p=usr_${at}`);
+    const keys = terms.map(keyOf);
+    assert.ok(keys.every((key) => Number.isInteger(key) && key >= 0 && key < 2 ** 31));
+    assert.ok(new Set(keys).size >= terms.length - 2);
+    const others = terms.map(createKeyOf(8));
+    assert.ok(others.filter((key, at) => key === keys[at]).length < 2);
+    // As if drawn by lot: of every two keys one is odd, one is large.
+    for (const half of [keys.filter((key) => key % 2 === 1), keys.filter((key) => key >= 2 ** 30)])
+      assert.ok(Math.abs(half.length - terms.length / 2) < 500, String(half.length));
   });
 });

@@ -1,5 +1,6 @@
 import { type NoteVerifier, NoteError, parseNote, verifyNote } from '../note.ts';
-import { openCheckpoint, parseSize } from '../checkpoint.ts';
+import { openCheckpoint } from '../checkpoint.ts';
+import { parseSize } from '../checkpoint-text.ts';
 import { type CosignatureVerifier, cosignatureTime } from './cosignature.ts';
 import { formatSubmission, originHash, SIZE_TYPE, type Submission, textOf } from './protocol.ts';
 

@@ -69,7 +69,8 @@ for (const kind of ['ed25519', 'ml-dsa-44'] as const) {
         .update(verifier.publicKey);
       assert.equal(idHex, digest.digest('hex').slice(0, 8));
       assert.equal(parseCosignerKey(log.vkey), undefined);
-      assert.throws(() => verifierOf(cosigner.vkey), TypeError);
+      if (kind === 'ed25519') assert.throws(() => verifierOf(cosigner.vkey), TypeError);
+      else assert.equal(verifierOf(cosigner.vkey).verify(text, Buffer.alloc(64)), false);
     });
   });
 }
@@ -130,6 +131,11 @@ describe('a checkpoint with a post-quantum line', () => {
     const keys = [verifierOf(ed25519.vkey), cosignatureVerifierOf(mlDsa.vkey)];
     for (const some of [keys, keys.slice(0, 1), keys.slice(1)])
       assert.equal(openCheckpoint(both, some).size, 5);
+    for (const at of [4, 5]) {
+      const alone = both.split('\n').toSpliced(at, 1).join('\n');
+      assert.throws(() => openCheckpoint(alone, keys), /no (ML-DSA-44|Ed25519) signature .* which was given/);
+      assert.equal(openCheckpoint(alone, keys[5 - at] ?? assert.fail()).size, 5);
+    }
     const [, , , , line = ''] = both.split('\n');
     const other = createTestLog({ fork: 0, signer: ed25519 }).checkpoint(5);
     assert.throws(() => openCheckpoint(`${other}${both.split('\n')[5]}\n`, keys), /signature is wrong/);

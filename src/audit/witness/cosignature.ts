@@ -1,16 +1,14 @@
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { parseCheckpoint } from '../checkpoint.ts';
+import { readCheckpoint } from '../checkpoint-text.ts';
+import type { NoteSigner, NoteVerifier } from '../note.ts';
 import {
   ed25519Key,
   formatSignatureLine,
   formatVerifierKey,
   isKeyName,
   keyIdOf,
-  NoteError,
-  type NoteSigner,
-  type NoteVerifier,
   splitVerifierKey,
-} from '../note.ts';
+} from '../verifier-key.ts';
 
 /** C2SP tlog-cosignature: that a key holder saw the log grow consistently up to a checkpoint, and when. */
 
@@ -34,7 +32,6 @@ export interface Cosigner {
 }
 
 export interface CosignatureVerifier extends NoteVerifier {
-  readonly kind: CosignatureKind;
   readonly vkey: string;
   /** Raw; two verifier keys with the same one are duplicates, whatever their names. */
   readonly publicKey: Uint8Array;
@@ -113,28 +110,21 @@ function messageOf(kind: CosignatureKind, name: string, text: string, time: bigi
 
 /** `cosigned_message` of tlog-cosignature, for the subtree from 0 to the size. Undefined if `text` is no checkpoint. */
 function cosignedMessage(name: string, text: string, time: bigint): Buffer | undefined {
-  try {
-    const { origin, size, root } = parseCheckpoint(text);
-    return Buffer.concat([
-      Buffer.from('subtree/v1\n\0'),
-      shortString(name),
-      uint64(time),
-      shortString(origin),
-      uint64(0n),
-      uint64(BigInt(size)),
-      root,
-    ]);
-  } catch (error) {
-    if (error instanceof NoteError) return undefined;
-    throw error;
-  }
+  const checkpoint = readCheckpoint(text);
+  if (typeof checkpoint === 'string') return undefined;
+  const [cosigner, origin] = [name, checkpoint.origin].map(shortString);
+  if (cosigner === undefined || origin === undefined) return undefined;
+  const [start, end] = [uint64(0n), uint64(BigInt(checkpoint.size))];
+  const label = Buffer.from('subtree/v1\n\0');
+  return Buffer.concat([label, cosigner, uint64(time), origin, start, end, checkpoint.root]);
 }
 
-function shortString(text: string): Buffer {
+/** Undefined unless it has 1 to 255 bytes. */
+function shortString(text: string): Buffer | undefined {
   const bytes = Buffer.from(text);
-  if (bytes.length === 0 || bytes.length > 255)
-    throw new NoteError('an origin that ML-DSA-44 cosigns has 1 to 255 bytes');
-  return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+  return bytes.length === 0 || bytes.length > 255
+    ? undefined
+    : Buffer.concat([Buffer.from([bytes.length]), bytes]);
 }
 
 function uint64(value: bigint): Buffer {

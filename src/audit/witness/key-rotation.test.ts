@@ -5,7 +5,7 @@ import type { Entry } from '../entry.ts';
 import { NoteError } from '../note.ts';
 import { serialiseEntry } from '../serialise.ts';
 import { keyRotationDraft, keyRotationOf, parseVerifierKeys, successorsOf } from './key-rotation.ts';
-import { createTestLog, signerOf, verifierOf } from './testing.ts';
+import { cosignerOf, createTestLog, signerOf, verifierOf } from './testing.ts';
 
 const [first, second, third] = [
   signerOf('keep.test/audit'),
@@ -72,7 +72,9 @@ describe('a log that changes its key', () => {
 
   it('lists its verifier keys one a line', () => {
     assert.deepEqual(parseVerifierKeys(`${second.vkey}\n${first.vkey}\n`), [second.vkey, first.vkey]);
-    for (const text of ['', '\n', first.vkey, `${first.vkey}\n\n`, 'key\n'])
+    const { vkey } = cosignerOf('keep.test/audit', 'ml-dsa-44');
+    assert.deepEqual(parseVerifierKeys(`${first.vkey}\n${vkey}\n`), [first.vkey], 'but that of ML-DSA-44');
+    for (const text of ['', '\n', `${vkey}\n`, first.vkey, `${first.vkey}\n\n`, 'key\n'])
       assert.equal(parseVerifierKeys(text), undefined);
   });
 });

@@ -1,5 +1,6 @@
 import type { Entry, EntryDraft } from '../entry.ts';
-import { splitVerifierKey } from '../note.ts';
+import { parseVerifierKey } from '../note.ts';
+import { splitVerifierKey } from '../verifier-key.ts';
 
 /**
  * A log changes its key in the open: an entry names the new verifier key, checkpoints then carry both signatures for a
@@ -51,11 +52,16 @@ export function successorsOf(trusted: string, rotations: Iterable<KeyRotation>):
   return keys;
 }
 
-/** The file `vkey` of a log, or a list that a verifier was given: one key a line, the present one first. */
+/**
+ * The keys that a log is known by in its file `vkey`: one a line, the present one first. An ML-DSA-44 key is passed over:
+ * the log may begin to sign with it, and cease, without a change of its own.
+ */
 export function parseVerifierKeys(text: string): readonly string[] | undefined {
   const lines = text.split('\n');
-  if (lines.pop() !== '' || lines.length === 0) return undefined;
-  return lines.every((line) => splitVerifierKey(line) !== undefined) ? lines : undefined;
+  if (lines.pop() !== '') return undefined;
+  const keys = lines.map(parseVerifierKey);
+  const known = lines.filter((_, at) => keys[at]?.kind === 'ed25519');
+  return known.length > 0 && !keys.includes(undefined) ? known : undefined;
 }
 
 function isSuccessor(from: string, to: string): boolean {

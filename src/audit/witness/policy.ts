@@ -1,4 +1,5 @@
-import { type NoteVerifier, parseVerifierKey, splitVerifierKey } from '../note.ts';
+import { type NoteVerifier, parseVerifierKey } from '../note.ts';
+import { splitVerifierKey } from '../verifier-key.ts';
 import { type CosignatureVerifier, parseCosignerKey } from './cosignature.ts';
 import { witnessProblems } from './problems.ts';
 
@@ -27,8 +28,12 @@ export interface PolicyWitness {
 
 const BYTES_MAX = 256 * 1024;
 
-/** Throws `audit.witness_policy` naming the first line that is wrong. */
-export function parsePolicy(bytes: Uint8Array): Policy {
+/** Throws `audit.witness_policy` naming the first line that is wrong, and the `file` if it is given. */
+export function parsePolicy(bytes: Uint8Array, file?: string): Policy {
+  const refusal = (line: number, message: string): Error => {
+    const where = [...(file === undefined ? [] : [file]), ...(line === 0 ? [] : [`line ${line}`]), message];
+    return witnessProblems.witness_policy(where.join(': '));
+  };
   if (bytes.length > BYTES_MAX) throw refusal(0, `the file has more than ${BYTES_MAX} bytes`);
   // One character for each octet: names are opaque octets, and only keys and addresses are text.
   const lines = Buffer.from(bytes).toString('latin1').split('\n');
@@ -66,7 +71,7 @@ export function parsePolicy(bytes: Uint8Array): Policy {
   function readLog([vkeyOctets = '', url, ...more]: readonly string[]): void {
     if (more.length > 0) throw new Wrong('a log has a key and perhaps an address');
     const vkey = utf8(vkeyOctets);
-    const verifier = parseVerifierKey(vkey) ?? logCosigner(vkey);
+    const verifier = parseVerifierKey(vkey);
     if (verifier === undefined) throw new Wrong('this is not the verifier key of a log');
     claimKey(vkey, 'log');
     logs.push({ verifier, vkey, ...(url !== undefined && { url: addressOf(url) }) });
@@ -120,22 +125,12 @@ type Rule = (cosigned: ReadonlySet<string>) => boolean;
 
 class Wrong extends Error {}
 
-function refusal(line: number, message: string): Error {
-  return witnessProblems.witness_policy(line === 0 ? message : `line ${line}: ${message}`);
-}
-
 function thresholdOf(text: string, members: number): number {
   if (text === 'all') return members;
   if (text === 'any') return 1;
   const needed = /^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : 0;
   if (needed < 1 || needed > members) throw new Wrong(`a threshold is all, any, or 1 to ${members}`);
   return needed;
-}
-
-/** Of ML-DSA-44, the type that logs may sign with too. */
-function logCosigner(vkey: string): NoteVerifier | undefined {
-  const verifier = parseCosignerKey(vkey);
-  return verifier?.kind === 'ml-dsa-44' ? verifier : undefined;
 }
 
 function addressOf(octets: string): string {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { encodeBase64, parseBase64 } from '../../kernel/base64.ts';
-import { parseSize } from '../checkpoint.ts';
+import { parseSize } from '../checkpoint-text.ts';
 import { NoteError } from '../note.ts';
 import { HASH_BYTES } from '../tree.ts';
 

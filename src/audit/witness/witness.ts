@@ -1,6 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
-import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts';
-import { NoteError, type NoteVerifier, parseNote, verifyNote } from '../note.ts';
+import { type Checkpoint, parseCheckpoint, verifyCheckpoint } from '../checkpoint.ts';
+import { NoteError, type NoteVerifier, parseNote } from '../note.ts';
 import { EMPTY_ROOT, verifyConsistency } from '../tree.ts';
 import type { Cosigner } from './cosignature.ts';
 import { originHash, parseSubmission, SIZE_TYPE, type Submission, textOf } from './protocol.ts';
@@ -33,7 +33,10 @@ export interface WitnessOptions {
   readonly store: WitnessStore;
   /** One line for each in every answer. */
   readonly cosigners: readonly Cosigner[];
-  /** Keys of the logs it takes; the name of each is an origin. Several may share one, while a log changes its key. */
+  /**
+   * Keys of the logs it takes; the name of each is an origin. Several may share one, while a log changes its key; of an
+   * Ed25519 and an ML-DSA-44 one both must have signed.
+   */
   readonly logs: readonly NoteVerifier[];
   readonly clock: Clock;
 }
@@ -61,7 +64,8 @@ export function createWitness({ store, cosigners, logs, clock }: WitnessOptions)
   function add({ submission, note, next }: Parsed): string {
     const keys = logs.filter(({ name }) => name === next.origin);
     if (keys.length === 0) throw new Refusal(404, 'this witness does not know the log');
-    const { text, verified } = refusing(403, () => verifyNote(note, keys));
+    const { text } = note;
+    const { verified } = refusing(403, () => verifyCheckpoint(note, keys));
     const { old, proof } = submission;
     if (old > next.size) throw new Refusal(400, 'the old size is above the size of the checkpoint');
     const last = lastOf(next.origin);

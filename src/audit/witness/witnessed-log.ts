@@ -9,8 +9,8 @@ import type { Witnessing, WitnessingStatus } from './witnessing.ts';
 export interface WitnessedLogOptions<Opened extends AuditLog> {
   /** `log/` of the keep. */
   readonly directory: string;
-  /** The log's present key: for a log that is not there, to ask the witnesses whether there ever was one. */
-  readonly signer: NoteSigner;
+  /** The log's present keys: for a log that is not there, to ask the witnesses whether there ever was one. */
+  readonly signers: readonly [NoteSigner, ...NoteSigner[]];
   readonly witnessing: Witnessing;
   readonly open: () => Promise<Opened>;
 }
@@ -22,12 +22,13 @@ export interface WitnessedLogOptions<Opened extends AuditLog> {
  */
 export async function openWitnessedLog<Opened extends AuditLog>({
   directory,
-  signer,
+  signers,
   witnessing,
   open,
 }: WitnessedLogOptions<Opened>): Promise<Opened & { witnesses(): WitnessingStatus }> {
   try {
-    const empty = (): string => signCheckpoint({ origin: signer.name, size: 0, root: EMPTY_ROOT }, signer);
+    const [{ name: origin }] = signers;
+    const empty = (): string => signCheckpoint({ origin, size: 0, root: EMPTY_ROOT }, signers);
     await witnessing.check(readState(directory)?.state.checkpoint ?? empty());
     const opened = await open();
     witnessing.follow(() => opened.checkpoint());

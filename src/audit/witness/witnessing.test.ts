@@ -105,7 +105,7 @@ async function openWatched(directory: string, policy: Policy, change: Partial<Wi
   });
   const log = await openWitnessedLog({
     directory,
-    signer,
+    signers: [signer],
     witnessing,
     open: () =>
       openAuditLog({ directory, signingKey: privateKey, origin: signer.name, clock, log: silentLog }),

@@ -3,7 +3,7 @@ import type { Verification } from '../../audit/audit-log.ts';
 import { usage } from '../failure.ts';
 import { printable } from '../table.ts';
 
-/** Options of commands that check a copy of the log: verifier keys, of which one must have signed. */
+/** Options of commands that check a copy of the log: verifier keys, of which one of each kind must have signed. */
 export interface KeyOptions {
   readonly key: readonly string[];
   readonly keyFile?: string;
@@ -11,7 +11,7 @@ export interface KeyOptions {
 
 export const KEY = [
   '--key <vkey>',
-  'the verifier key, from `audit vkey`: never take it from the copy itself; more than once if it has changed',
+  'the verifier key, from `audit vkey`: never take it from the copy itself; more than once if it has changed, and for its ML-DSA-44 key, whose signature is then demanded, too',
 ] as const;
 export const KEY_FILE = ['--key-file <file>', 'a file that holds verifier keys, one a line'] as const;
 

@@ -37,7 +37,8 @@ describe('audit months and erase-month', () => {
   it('erases one month, after a yes and not without', async () => {
     const yes = await type(['erase-month', '2026-10', '--yes'], () => undefined);
     assert.equal(yes.code, 0);
-    assert.match(yes.out, /^erased the addresses of 2026-10/);
+    assert.match(yes.err, /^erased the addresses of 2026-10/);
+    assert.equal(yes.out, '');
     assert.deepEqual(yes.calls, [['DELETE', '/api/v1/audit/months/2026-10', undefined]]);
     const asked = await type(['erase-month', '2026-10'], () => undefined, { answers: [true] });
     assert.equal(asked.calls.length, 1);
@@ -69,11 +70,26 @@ describe('audit retention', () => {
   });
 
   it('deletes only when told to', async () => {
-    const { out, calls } = await type(['retention', '--apply', '--yes'], () => ({ deleted: 256 }));
-    assert.equal(out, 'deleted 256 entries\n');
+    const { out, err, calls } = await type(['retention', '--apply', '--yes'], () => ({ deleted: 256 }));
+    assert.deepEqual([out, err], ['', 'deleted 256 entries\n']);
     assert.deepEqual(calls, [['POST', '/api/v1/audit/retention/apply', undefined]]);
     const silent = await type(['retention', '--apply'], () => ({ deleted: 0 }));
     assert.deepEqual([silent.code, silent.calls], [EXIT.usage, []]);
+  });
+});
+
+describe('confirmations', () => {
+  it('are results for programs, on stdout', async () => {
+    const cases = [
+      ['erase-month 2026-10 --yes', undefined, { erased: '2026-10' }],
+      ['retention --apply --yes', { deleted: 1 }, { deleted: 1 }],
+      ['hold lift', undefined, { held: false }],
+    ] as const;
+    for (const [line, answer, expected] of cases) {
+      const { out, err } = await type([...line.split(' '), '--json'], () => answer);
+      assert.deepEqual(JSON.parse(out), expected);
+      assert.equal(err, '');
+    }
   });
 });
 
@@ -82,12 +98,13 @@ describe('audit hold', () => {
 
   it('is set with a reason, shown without what a terminal would act on, and lifted', async () => {
     const set = await type(['hold', 'set', 'case 4711'], () => hold);
+    assert.match(set.err, /^a legal hold stands since 2026-11-20T00:00:00Z/);
     assert.deepEqual(set.calls, [['PUT', '/api/v1/audit/hold', { reason: 'case 4711' }]]);
     const shown = await type(['hold', 'show'], () => hold);
     assert.match(shown.out, /^a legal hold stands since 2026-11-20T00:00:00Z, set by usr_1: case/);
     assert.ok(!shown.out.includes('\u001b'));
     const lifted = await type(['hold', 'lift'], () => undefined);
     assert.deepEqual(lifted.calls, [['DELETE', '/api/v1/audit/hold', undefined]]);
-    assert.equal(lifted.out, 'the hold is lifted\n');
+    assert.deepEqual([lifted.out, lifted.err], ['', 'the hold is lifted\n']);
   });
 });

@@ -45,10 +45,7 @@ function addEraseMonth(audit: Command, { io, output, withKeep }: CommandContext)
       await withKeep((keep) =>
         keep.request({ method: 'DELETE', path: apiPath`/api/v1/audit/months/${month}` }),
       );
-      output.text(
-        { erased: month },
-        `erased the addresses of ${month}; copies of privacy/ still have them\n`,
-      );
+      output.done({ erased: month }, `erased the addresses of ${month}; copies of privacy/ still have them`);
     })
     .addHelpText('after', example('modelkeep audit erase-month 2026-01 --yes'));
 }
@@ -70,7 +67,7 @@ function addRetention(audit: Command, { io, output, withKeep }: CommandContext):
       const result = await withKeep((keep) =>
         keep.request<{ deleted: number }>({ method: 'POST', path: `${path}/apply` }),
       );
-      output.text(result, `deleted ${result.deleted} ${result.deleted === 1 ? 'entry' : 'entries'}\n`);
+      output.done(result, `deleted ${result.deleted} ${result.deleted === 1 ? 'entry' : 'entries'}`);
     })
     .addHelpText('after', example('modelkeep audit retention', 'modelkeep audit retention --apply --yes'));
 }
@@ -103,7 +100,7 @@ function addHold(audit: Command, { output, withKeep }: CommandContext): void {
     .description('set a hold, or replace the one that stands')
     .action(async (reason: string) => {
       const hold = await withKeep((keep) => keep.request<Hold>({ method: 'PUT', path, body: { reason } }));
-      output.text(hold, `${show(hold)}\n`);
+      output.done(hold, show(hold));
     })
     .addHelpText('after', example('modelkeep audit hold set case-4711'));
   command
@@ -111,7 +108,7 @@ function addHold(audit: Command, { output, withKeep }: CommandContext): void {
     .description('lift the hold: retention goes on')
     .action(async () => {
       await withKeep((keep) => keep.request({ method: 'DELETE', path }));
-      output.text({ held: false }, 'the hold is lifted\n');
+      output.done({ held: false }, 'the hold is lifted');
     })
     .addHelpText('after', example('modelkeep audit hold lift'));
 }

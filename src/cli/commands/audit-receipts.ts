@@ -215,7 +215,7 @@ async function headOf(name: string, { keys, directory, prover }: Comparing): Pro
   return head;
 }
 
-/** Verifier keys, of which one must have signed. */
+/** Verifier keys, of which one of each kind must have signed. */
 const openSigned = (note: string, keys: readonly string[]): Checkpoint =>
   openCheckpoint(
     note,

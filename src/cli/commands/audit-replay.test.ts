@@ -107,8 +107,8 @@ describe('audit replay', () => {
     const { vkey } = await copyOfLog();
     assert.equal((await type(`audit replay --dir ${directory} --key ${vkey}`)).code, 3);
     assert.equal((await type(`audit replay --dir ${directory}`)).code, 2);
-    const unknown = await type('audit replay --rule D3');
+    const unknown = await type('audit replay --rule Z9');
     assert.equal(unknown.code, 2);
-    assert.match(unknown.err, /there is no rule D3/);
+    assert.match(unknown.err, /there is no rule Z9/);
   });
 });

@@ -16,9 +16,12 @@ export function addConfigCommands(program: Command, { io, output, home }: Comman
     .description('the configuration: environment variables over modelkeep.yaml over defaults');
   config
     .command('check')
-    .description('check the configuration and report everything that is wrong with it; nothing is started')
+    .description(
+      'check the configuration and that the secrets it refers to are there; report all that is wrong, start nothing',
+    )
     .action(async () => {
-      await load();
+      const { checkSecrets } = await import('../config-secrets.ts');
+      checkSecrets(await load(), { environment: io.environment, readFile });
       output.done({ ok: true }, 'the configuration is acceptable');
     })
     .addHelpText('after', example('modelkeep config check --home /var/lib/modelkeep'));

@@ -18,6 +18,7 @@ import { withRootKeyProvider } from '../root-key-provider.ts';
 import { printable } from '../table.ts';
 import type { ApiKey } from './api-keys.ts';
 import { checkRingKeys, type RingKey } from './keyring.ts';
+import { checkStrayBlobs, STRAY_BLOBS, type StrayBlob } from './stray-blobs.ts';
 
 const MARKS = { ok: '✓ ok     ', warning: '! warning', failed: '✗ failed ' } as const;
 
@@ -28,7 +29,7 @@ export function addDoctorCommand(
   program
     .command('doctor')
     .description(
-      'check the keep: permissions, key ages, credentials, database, log; exit code 1 if a check fails',
+      'check the keep: permissions, key ages, credentials, database, stored models, log; exit code 1 if a check fails',
     )
     .action(async () => {
       const findings: Finding[] = [];
@@ -51,6 +52,7 @@ export function addDoctorCommand(
       }
       await run('API keys', () => withKeep((keep) => apiKeys(keep, io.clock.now())));
       await run('key ring', () => withKeep((keep) => ringKeys(keep, io.clock.now())));
+      await run('stored models', () => withKeep(storedModels));
       await run('audit log', () => withKeep(auditLog));
       if (output.isJson()) output.text({ checks: findings }, '');
       if (findings.some((finding) => finding.state === 'failed')) exitWith(EXIT.failure);
@@ -71,6 +73,11 @@ async function apiKeys(keep: KeepClient, now: number): Promise<Finding> {
 async function ringKeys(keep: KeepClient, now: number): Promise<Finding> {
   const answer = await keep.request({ method: 'GET', path: '/api/v1/keys' });
   return checkRingKeys(itemsOf<RingKey>(answer, 'keys'), now);
+}
+
+async function storedModels(keep: KeepClient): Promise<Finding> {
+  const answer = await keep.request({ method: 'GET', path: STRAY_BLOBS });
+  return checkStrayBlobs(itemsOf<StrayBlob>(answer, 'blobs'));
 }
 
 async function auditLog(keep: KeepClient): Promise<Finding> {

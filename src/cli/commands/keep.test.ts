@@ -29,6 +29,7 @@ beforeEach(async () => {
 const sound: Answers = ({ path }) => {
   if (path === '/api/v1/audit/verify') return { ok: true, size: 41, problems: [] };
   if (path === '/api/v1/keys') return { keys: [] };
+  if (path === '/api/v1/models/stray-blobs') return { blobs: [] };
   return { keys: [{ id: 'key_1', revokedAt: null, expiresAt: new Date(NOW + 90 * DAY_MS).toISOString() }] };
 };
 
@@ -48,6 +49,7 @@ describe('doctor', () => {
         '✓ ok       database: sound',
         '✓ ok       API keys: 1 in use',
         '✓ ok       key ring: 0 in use',
+        '✓ ok       stored models: every blob belongs to a version',
         '✓ ok       audit log: 41 entries verify',
         '',
       ].join('\n'),
@@ -81,6 +83,16 @@ describe('doctor', () => {
       out,
       /! warning {2}API keys: expired: key_old; expire within 14 days: key_soon; never expire: key_forever\n/,
     );
+  });
+
+  it('warns of stored blobs that no version names', async () => {
+    const blob = { name: 'ab', bytes: 1024, modifiedAt: '2026-01-01T00:00:00.000Z', removable: true };
+    const { code, out, err } = await type('doctor', (call) =>
+      call.path === '/api/v1/models/stray-blobs' ? { blobs: [blob] } : sound(call),
+    );
+    assert.equal(code, 0);
+    assert.match(out, /! warning {2}stored models: no version names 1 blob, 1\.0 KiB\n/);
+    assert.match(err, /hint: modelkeep models stray-blobs --remove\n/);
   });
 
   it('fails on a damaged database', async () => {

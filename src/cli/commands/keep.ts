@@ -32,17 +32,21 @@ function addInit(program: Command, { io, access, output, home }: CommandContext)
       try {
         const { setupToken, rootKeyCopy, ...made } = await access.initKeep({ home: home() });
         copy = rootKeyCopy;
+        // Imported here: the age code takes longer to load than the rest of the command line.
+        const { rootKeyId } = await import('../../crypto/root-key/root-key-provider.ts');
+        const id = rootKeyId(made.recipient);
         const shown = await outlet.deliver(setupToken);
         const facts = renderFacts([
           ['keep', made.home],
-          ['root key', made.recipient],
+          ['root key', id],
           ...(made.verifierKey === undefined ? [] : [['verifier key', made.verifierKey] as const]),
           ['setup token', shown ?? `in ${options.output}`],
           ...(made.setupTokenExpiresAt === undefined
             ? []
             : [['token expires', renderTime(made.setupTokenExpiresAt)] as const]),
         ]);
-        output.text(shown === undefined ? made : { ...made, setupToken: shown }, facts);
+        const answer = { ...made, rootKey: id };
+        output.text(shown === undefined ? answer : { ...answer, setupToken: shown }, facts);
       } catch (error) {
         await outlet.abandon();
         throw error;

@@ -149,6 +149,12 @@ describe('keyring', () => {
     assert.match(err, /what it means\n$/);
   });
 
+  it('shows no table where nothing is under the key', async () => {
+    const { out, err, code } = await type('keyring rewrap artifacts', () => job({ moved: 0, places: [] }));
+    assert.deepEqual([out, code], ['', 0]);
+    assert.match(err, /^moved 0 items to version 2 of artifacts\n/);
+  });
+
   it('waits for a server that is still at one item after the deadline, and for no one else’s job', async () => {
     const late = new ApiFailure(503, { code: 'http.deadline', detail: 'no answer' });
     const busy = new ApiFailure(409, { code: 'keys.job_running', detail: 'a job is running' });

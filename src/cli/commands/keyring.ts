@@ -213,19 +213,7 @@ async function run(
   });
   const rows = answer.places.filter(({ rewrapping, left }) => rewrapping !== 'on-use' || left > 0);
   const failures = rows.flatMap((row) => row.failures);
-  output.text(
-    { ...answer, moved },
-    renderTable(
-      [
-        { title: 'PLACE', value: (row) => row.place },
-        { title: 'LEFT', value: (row) => row.left, align: 'right' },
-        { title: 'FAILED', value: (row) => row.failures.length, align: 'right' },
-        { title: 'MOVES', value: (row) => (row.rewrapping === 'on-use' ? 'on use' : 'now') },
-      ],
-      rows,
-      io.columns,
-    ),
-  );
+  output.text({ ...answer, moved }, rows.length === 0 ? '' : renderTable(PLACES, rows, io.columns));
   if (!output.isJson()) {
     output.talk(`moved ${itemsCounted(moved)} to version ${answer.version} of ${name}`);
     for (const { item, reason } of failures) output.talk(`not moved: ${printable(`${item}: ${reason}`)}`);
@@ -235,6 +223,13 @@ async function run(
   }
   if (failures.length > 0 || !answer.finished) exitWith(EXIT.failure);
 }
+
+const PLACES: readonly Column<JobAnswer['places'][number]>[] = [
+  { title: 'PLACE', value: (row) => row.place },
+  { title: 'LEFT', value: (row) => row.left, align: 'right' },
+  { title: 'FAILED', value: (row) => row.failures.length, align: 'right' },
+  { title: 'MOVES', value: (row) => (row.rewrapping === 'on-use' ? 'on use' : 'now') },
+];
 
 const RETRY_MS = 1000;
 

@@ -9,6 +9,7 @@ import { writeNewFile } from '../new-file.ts';
 import { listAll } from '../pages.ts';
 import { parseModelName, withoutVersion, type ModelName } from '../resources.ts';
 import { renderBytes, renderFacts, renderTime } from '../table.ts';
+import { addStrayBlobs } from './stray-blobs.ts';
 
 interface Tensor {
   readonly name: string;
@@ -48,6 +49,7 @@ export function addModelCommands(program: Command, context: CommandContext): voi
   addModelReading(models, context);
   addModelChanges(models, context);
   addAliases(models, context);
+  addStrayBlobs(models, context);
 }
 
 function addModelReading(models: Command, { output, withKeep }: CommandContext): void {

@@ -2,39 +2,15 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import test from 'node:test';
-import { inflateSync } from 'node:zlib';
 import { isProblem } from '../../kernel/problem.ts';
 import { Secret } from '../../kernel/secret.ts';
 import { collect, drain, streamOf } from '../testing.ts';
 import { decryptStream, type Opening } from './age.ts';
+import { loadVectors, OUTCOMES, type Vector } from './age.vectors.harness.ts';
 import { dearmor } from './armor.ts';
 import { createRandomAccess } from './random-access.ts';
 
 /** The age test kit (C2SP CCTV). Every vector runs on every path. */
-
-interface Vector {
-  readonly name: string;
-  readonly expect: string;
-  readonly payload: string | undefined;
-  readonly identities: readonly string[];
-  readonly passphrases: readonly string[];
-  readonly armored: boolean;
-  readonly file: Uint8Array;
-}
-
-/** The kit's outcomes, and the problems that stand for them. */
-const OUTCOMES: Readonly<Record<string, readonly string[]>> = {
-  'no match': ['crypto.no_matching_key'],
-  'HMAC failure': ['crypto.tampered'],
-  'header failure': [
-    'crypto.malformed_header',
-    'crypto.unsupported_version',
-    'crypto.truncated',
-    'crypto.scrypt_cost',
-  ],
-  'payload failure': ['crypto.tampered', 'crypto.truncated'],
-  'armor failure': ['crypto.malformed_armor', 'crypto.malformed_header'],
-};
 
 const vectors = await loadVectors();
 
@@ -118,28 +94,4 @@ async function openAtRandom({ file: given, armored }: Vector, opening: Opening):
     return { bytes: Buffer.concat(pieces), error };
   }
   return { bytes: Buffer.concat(pieces) };
-}
-
-async function loadVectors(): Promise<readonly Vector[]> {
-  // The package's types declare a CommonJS module; it is an ES module of named exports.
-  const files = (await import('cctv-age')) as unknown as Readonly<Record<string, Uint8Array>>;
-  return Object.entries(files).map(([name, bytes]) => {
-    const end = Buffer.from(bytes).indexOf('\n\n');
-    const fields = Buffer.from(bytes.subarray(0, end))
-      .toString()
-      .split('\n')
-      .map((line) => line.split(/: (.*)/s) as [string, string]);
-    const all = (key: string): string[] =>
-      fields.filter(([field]) => field === key).map(([, value]) => value);
-    const file = bytes.subarray(end + 2);
-    return {
-      name,
-      expect: all('expect')[0] ?? '',
-      payload: all('payload')[0],
-      identities: all('identity'),
-      passphrases: all('passphrase'),
-      armored: all('armored')[0] === 'yes',
-      file: all('compressed')[0] === 'zlib' ? inflateSync(file) : file,
-    };
-  });
 }

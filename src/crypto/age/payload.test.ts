@@ -6,6 +6,7 @@ import { cryptoProblems } from '../problems.ts';
 import { collect, drain, streamOf } from '../testing.ts';
 import {
   CHUNK_BYTES,
+  freePieces,
   openChunks,
   openPayload,
   payloadKey,
@@ -36,6 +37,18 @@ for (const first of COUNTERS) {
     assert.equal(elsewhere.failure.chunk, first + 1);
   });
 }
+
+test('pieces that are freed hold nothing, and memory that others share stays', () => {
+  const sealed = sealChunks(key, 0, [randomBytes(CHUNK_BYTES)], true);
+  const { pieces } = openChunks(key, 0, [Buffer.concat(sealed)], true);
+  const shared = Buffer.alloc(100, 1).subarray(10, 20);
+  freePieces([...sealed, ...pieces, shared]);
+  assert.deepEqual(
+    [...sealed, ...pieces].map(({ buffer }) => buffer.byteLength),
+    [0, 0, 0],
+  );
+  assert.deepEqual(shared, Buffer.alloc(10, 1));
+});
 
 test('a counter that the format cannot hold in our numbers is refused, never wrapped', () => {
   assert.throws(() => sealChunks(key, 2 ** 48, [randomBytes(1)], false), RangeError);

@@ -18,8 +18,6 @@ const TAG_BYTES = 16;
 export const SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES;
 /** Chunks handled per step, so that memory stays flat when the source gives one huge piece. */
 export const BATCH_CHUNKS = 16;
-/** The cipher allocates what it returns; a chunk in halves costs the least processor time over both directions. */
-const UPDATE_BYTES = 32 * 1024;
 
 /** Encrypts `source`. The salt is drawn at the call; the result can be iterated once, so no key is ever used twice. */
 export function sealPayload(
@@ -38,7 +36,9 @@ async function* seal(
   let counter = 0;
   for await (const { chunks, last } of inChunks(source, CHUNK_BYTES)) {
     const sealed = sealChunks(key, counter, chunks, last);
-    yield Buffer.concat(counter === 0 ? [salt, ...sealed] : sealed);
+    const bytes = Buffer.concat(counter === 0 ? [salt, ...sealed] : sealed);
+    freePieces(sealed);
+    yield bytes;
     counter += chunks.length;
   }
 }
@@ -57,7 +57,8 @@ export async function* openPayload(
     let counter = 0;
     for await (const { chunks, last } of inChunks(reader.rest(), SEALED_CHUNK_BYTES)) {
       const { pieces, failure } = openChunks(key, counter, chunks, last);
-      const plaintext = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+      const plaintext = Buffer.concat(pieces);
+      freePieces(pieces);
       if (plaintext.length > 0) yield plaintext;
       if (failure) throw problemOf(failure);
       counter += chunks.length;
@@ -84,17 +85,24 @@ export function sealChunks(
   first: number,
   chunks: readonly Uint8Array[],
   last: boolean,
-): Buffer[] {
-  const pieces: Buffer[] = [];
+): Buffer<ArrayBuffer>[] {
+  const pieces: Buffer<ArrayBuffer>[] = [];
   for (const [index, chunk] of chunks.entries()) {
     const nonce = chunkNonce(first + index, last && index === chunks.length - 1);
     const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: 16 });
-    for (let at = 0; at < chunk.length; at += UPDATE_BYTES)
-      pieces.push(cipher.update(chunk.subarray(at, at + UPDATE_BYTES)));
+    pieces.push(cipher.update(chunk));
     cipher.final();
     pieces.push(cipher.getAuthTag());
   }
   return pieces;
+}
+
+/**
+ * Frees the memory of pieces that were handed on. Left to the collector they pile up, and the processor works on ever new
+ * pages instead of the few that its cache holds.
+ */
+export function freePieces(pieces: readonly Buffer<ArrayBuffer>[]): void {
+  for (const { buffer, byteLength } of pieces) if (byteLength === buffer.byteLength) buffer.transfer(0);
 }
 
 /** Why a chunk did not open, as data that can pass between threads. */
@@ -118,17 +126,18 @@ export function openChunks(
   first: number,
   chunks: readonly Uint8Array[],
   last: boolean,
-): { readonly pieces: Buffer[]; readonly failure?: ChunkFailure } {
-  const pieces: Buffer[] = [];
+): { readonly pieces: Buffer<ArrayBuffer>[]; readonly failure?: ChunkFailure } {
+  const pieces: Buffer<ArrayBuffer>[] = [];
   for (const [index, chunk] of chunks.entries()) {
     const counter = first + index;
     const final = last && index === chunks.length - 1;
     const plaintext = openChunk(key, counter, final, chunk);
     if (!plaintext || (plaintext.length === 0 && counter > 0)) {
       const { authentic, failure } = diagnose(key, counter, final, chunk);
-      return { pieces: [...pieces, ...authentic], failure };
+      if (authentic) pieces.push(authentic);
+      return { pieces, failure };
     }
-    pieces.push(...plaintext);
+    pieces.push(plaintext);
   }
   return { pieces };
 }
@@ -150,34 +159,32 @@ export function chunkNonce(counter: number, last: boolean): Buffer {
   return nonce;
 }
 
-/** The plaintext in pieces, released only when the tag is right. */
+/** The plaintext, released only when the tag is right. */
 function openChunk(
   key: KeyObject,
   counter: number,
   last: boolean,
   chunk: Uint8Array,
-): readonly Buffer[] | undefined {
+): Buffer<ArrayBuffer> | undefined {
   if (chunk.length < TAG_BYTES) return undefined;
   const end = chunk.length - TAG_BYTES;
   const decipher = createDecipheriv('chacha20-poly1305', key, chunkNonce(counter, last), {
     authTagLength: 16,
   });
   decipher.setAuthTag(chunk.subarray(end));
-  const pieces: Buffer[] = [];
-  for (let at = 0; at < end; at += UPDATE_BYTES)
-    pieces.push(decipher.update(chunk.subarray(at, Math.min(at + UPDATE_BYTES, end))));
+  const plaintext = decipher.update(chunk.subarray(0, end));
   try {
     decipher.final();
   } catch {
     return undefined;
   }
-  return pieces;
+  return plaintext;
 }
 
 interface Diagnosis {
   readonly failure: ChunkFailure;
   /** The plaintext, if the chunk is whole and in its place, and only what follows it is wrong. */
-  readonly authentic: readonly Buffer[];
+  readonly authentic?: Buffer<ArrayBuffer> | undefined;
 }
 
 /** Why a chunk did not open. One that opens under the other mark is intact: the stream around it was cut or extended. */
@@ -185,7 +192,7 @@ function diagnose(key: KeyObject, counter: number, last: boolean, chunk: Uint8Ar
   const failed = (
     kind: ChunkFailure['kind'],
     detail: string,
-    authentic: readonly Buffer[] = [],
+    authentic?: Buffer<ArrayBuffer>,
   ): Diagnosis => ({ failure: { kind, detail, chunk: counter }, authentic });
   if (last && chunk.length < TAG_BYTES) return failed('truncated', `the file ends inside chunk ${counter}`);
   const authentic = chunk.length === SEALED_CHUNK_BYTES ? openChunk(key, counter, !last, chunk) : undefined;
@@ -198,7 +205,7 @@ function diagnose(key: KeyObject, counter: number, last: boolean, chunk: Uint8Ar
   return failed('tampered', `chunk ${counter} was changed${cut}`);
 }
 
-export interface Batch {
+interface Batch {
   /** Views that are valid until the next step. */
   readonly chunks: readonly Uint8Array[];
   /** The batch is one chunk, and it is the last. */
@@ -206,7 +213,7 @@ export interface Batch {
 }
 
 /** Cuts a stream of any pieces into chunks of `size`; only the last may be shorter, or empty if the stream is. */
-export async function* inChunks(source: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Batch> {
+async function* inChunks(source: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Batch> {
   // A full chunk is held back until a byte after it is seen: it may turn out to be the last.
   const held = Buffer.allocUnsafe(size);
   let heldBytes = 0;

@@ -4,37 +4,14 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import test, { type TestContext } from 'node:test';
-import { inflateSync } from 'node:zlib';
 import { isProblem } from '../../kernel/problem.ts';
 import { Secret } from '../../kernel/secret.ts';
 import { streamOf, temporaryDirectory } from '../testing.ts';
+import { loadVectors, OUTCOMES, type Vector } from '../age/age.vectors.harness.ts';
 import { type AgeTransfer, decryptFile } from './files.ts';
 
 /** The age test kit (C2SP CCTV) through the ways of the engine, with threads for the smallest payload. */
 
-interface Vector {
-  readonly name: string;
-  readonly expect: string;
-  /** SHA-256 of the plaintext, or of the part of it that may be released before the failure. */
-  readonly payload: string | undefined;
-  readonly identities: readonly string[];
-  readonly passphrases: readonly string[];
-  readonly file: Uint8Array;
-}
-
-/** The kit's outcomes, and the problems that stand for them. */
-const OUTCOMES: Readonly<Record<string, readonly string[]>> = {
-  'no match': ['crypto.no_matching_key'],
-  'HMAC failure': ['crypto.tampered'],
-  'header failure': [
-    'crypto.malformed_header',
-    'crypto.unsupported_version',
-    'crypto.truncated',
-    'crypto.scrypt_cost',
-  ],
-  'payload failure': ['crypto.tampered', 'crypto.truncated'],
-  'armor failure': ['crypto.malformed_armor', 'crypto.malformed_header'],
-};
 const THREADS = { jobs: 2, parallelBytesMin: 0 };
 
 const vectors = await loadVectors();
@@ -106,27 +83,4 @@ async function workspace(t: TestContext, { file }: Vector) {
 
 function digest(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
-}
-
-async function loadVectors(): Promise<readonly Vector[]> {
-  // The package's types declare a CommonJS module; it is an ES module of named exports.
-  const files = (await import('cctv-age')) as unknown as Readonly<Record<string, Uint8Array>>;
-  return Object.entries(files).map(([name, bytes]) => {
-    const end = Buffer.from(bytes).indexOf('\n\n');
-    const fields = Buffer.from(bytes.subarray(0, end))
-      .toString()
-      .split('\n')
-      .map((line) => line.split(/: (.*)/s) as [string, string]);
-    const all = (key: string): string[] =>
-      fields.filter(([field]) => field === key).map(([, value]) => value);
-    const file = bytes.subarray(end + 2);
-    return {
-      name,
-      expect: all('expect')[0] ?? '',
-      payload: all('payload')[0],
-      identities: all('identity'),
-      passphrases: all('passphrase'),
-      file: all('compressed')[0] === 'zlib' ? inflateSync(file) : file,
-    };
-  });
 }

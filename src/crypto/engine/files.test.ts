@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import test, { type TestContext } from 'node:test';
@@ -35,6 +35,29 @@ test('a file goes there and back, private, with nothing beside it', async (t) =>
     assert.equal((await stat(opened)).mode & 0o777, 0o600);
   }
   assert.deepEqual(await readdir(directory), ['opened', 'plain', 'sealed']);
+});
+
+test('an open file is written from where it stands on, in order, though memory is used again', async (t) => {
+  const { plain, sealed, opened } = await workspace(t);
+  const content = randomBytes(20 * 2 ** 20 + 7);
+  await writeFile(plain, 'before');
+  await using output = await open(plain, 'r+');
+  await output.read(Buffer.alloc(6));
+  const source = streamOf(content, 100_000);
+  const share = { jobs: 2, parallelBytesMin: 0 };
+  await encryptFile({ input: source, output: { descriptor: output.fd }, recipients, ...share });
+  const written = await readFile(plain);
+  assert.equal(written.subarray(0, 6).toString(), 'before');
+  await writeFile(sealed, written.subarray(6));
+  await decryptFile({ input: streamOf(written.subarray(6), 99_991), output: opened, identities, ...share });
+  assert.ok(content.equals(await readFile(opened)));
+  // One that cannot be written is told, and stays open for whoever opened it.
+  await using closed = await open(plain, 'r');
+  await assert.rejects(
+    decryptFile({ input: sealed, output: { descriptor: closed.fd }, identities }),
+    (error: NodeJS.ErrnoException) => error.code === 'EBADF',
+  );
+  assert.equal((await closed.stat()).isFile(), true);
 });
 
 test('streams stand for files on both sides', async (t) => {

@@ -19,15 +19,16 @@ export function defaultJobs(): number {
 }
 
 /**
- * Encrypts to an age file: an output file appears whole, mode 0600, durable, or not at all; an output stream gets what was
- * made before a failure. Throws as `transformFile`, and `crypto.invalid_key`, `crypto.unsupported_key` or
- * `crypto.worker_failed`.
+ * Encrypts to an age file: an output file appears whole, mode 0600, durable, or not at all; an output stream or
+ * descriptor gets what was made before a failure. Throws as `transformFile`, and `crypto.invalid_key`,
+ * `crypto.unsupported_key` or `crypto.worker_failed`.
  */
 export async function encryptFile(
   options: AgeTransfer & Sealing & { readonly armor?: boolean },
 ): Promise<void> {
-  const parallelism = parallelismOf(options);
-  const pair = options.armor === true ? undefined : await pairOf(options);
+  const armored = options.armor === true;
+  const parallelism = { ...parallelismOf(options), reuse: !armored && keepsNothing(options.output) };
+  const pair = armored ? undefined : await pairOf(options);
   if (pair) return sealFilePair({ ...pair, ...parallelism }, options);
   return transformFile(options, (source) => encryptInParallel(source, options, parallelism));
 }
@@ -37,10 +38,15 @@ export async function encryptFile(
  * Throws as `transformFile` and `decryptStream`, or `crypto.worker_failed`.
  */
 export async function decryptFile(options: AgeTransfer & Opening): Promise<void> {
-  const parallelism = parallelismOf(options);
+  const parallelism = { ...parallelismOf(options), reuse: keepsNothing(options.output) };
   const pair = await pairOf(options);
   if (pair && (await openFilePair({ ...pair, ...parallelism }, options))) return;
   return transformFile(options, (source) => decryptInParallel(source, options, parallelism));
+}
+
+/** A stream might keep the pieces it is given; a file has no use for them once they are written. */
+function keepsNothing(output: AgeTransfer['output']): boolean {
+  return typeof output === 'string' || 'descriptor' in output;
 }
 
 /** The shares that are used if nobody says. Throws RangeError. */

@@ -123,7 +123,13 @@ test('a thread that dies fails its tasks and all later ones', async () => {
   const worker = new URL(`data:text/javascript,${encodeURIComponent('process.exit(1)')}`);
   const { createSecretKey } = await import('node:crypto');
   const pool = createStreamPool(1, { direction: 'seal', key: createSecretKey(randomBytes(32)) }, worker);
-  const task = () => ({ buffer: new ArrayBuffer(SEALED_CHUNK_BYTES), bytes: 5, first: 0, last: true });
+  const task = () => ({
+    buffer: new ArrayBuffer(SEALED_CHUNK_BYTES),
+    start: 0,
+    bytes: 5,
+    first: 0,
+    last: true,
+  });
   const failed = (error: unknown) => isProblem(error, engineProblems.worker_failed);
   await assert.rejects(pool.run(task()), failed);
   await assert.rejects(pool.run(task()), failed);

@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import {
-  BATCH_CHUNKS,
-  type Batch,
   CHUNK_BYTES,
   type ChunkFailure,
   checkSalt,
-  inChunks,
+  freePieces,
   openChunks,
   payloadKey,
   problemOf,
   SALT_BYTES,
   SEALED_CHUNK_BYTES,
   sealChunks,
+  splitChunks,
 } from '../age/payload.ts';
 import { createReader } from '../age/reader.ts';
 import { createStreamPool, type StreamPool } from './stream-pool.ts';
+import { createStreamSegments, type StreamSegments } from './stream-segments.ts';
 import type { StreamTask, StreamWork } from './stream-work.ts';
 
 /** How much of a machine a payload may use. */
@@ -23,6 +23,8 @@ export interface Parallelism {
   readonly jobs: number;
   /** Bytes of input from which threads pay for their start. */
   readonly parallelBytesMin: number;
+  /** The memory of a piece is used again at the step after the next: for readers that keep no piece. */
+  readonly reuse?: boolean;
 }
 
 /** `sealPayload` over several threads, in the order of the source. */
@@ -34,7 +36,7 @@ export async function* sealPayloadInParallel(
   const salt = randomBytes(SALT_BYTES);
   const key = payloadKey(fileKey, salt);
   yield salt;
-  yield* pipeline({ direction: 'seal', key }, inChunks(source, CHUNK_BYTES), parallelism);
+  yield* pipeline({ direction: 'seal', key }, source, parallelism);
 }
 
 /** `openPayload` over several threads: the same order, the same problems, and nothing released before it is verified. */
@@ -46,7 +48,7 @@ export async function* openPayloadInParallel(
   const reader = createReader(source);
   try {
     const key = payloadKey(fileKey, checkSalt(await reader.take(SALT_BYTES)));
-    yield* pipeline({ direction: 'open', key }, inChunks(reader.rest(), SEALED_CHUNK_BYTES), parallelism);
+    yield* pipeline({ direction: 'open', key }, reader.rest(), parallelism);
   } finally {
     await reader.close();
   }
@@ -62,55 +64,79 @@ interface Done {
 /** The first part on this thread, the rest on others if there is a rest worth it. */
 async function* pipeline(
   work: StreamWork,
-  batches: AsyncGenerator<Batch>,
-  { jobs, parallelBytesMin }: Parallelism,
+  source: AsyncIterable<Uint8Array>,
+  { jobs, parallelBytesMin, reuse = false }: Parallelism,
 ): AsyncGenerator<Uint8Array> {
-  let seen = 0;
-  let first = 0;
-  let ended = false;
+  const pieces = source[Symbol.asyncIterator]();
+  const segments = createStreamSegments(chunkBytes(work));
   const aloneBytes = jobs === 1 ? Number.POSITIVE_INFINITY : parallelBytesMin;
+  let piece: Uint8Array = NOTHING;
   try {
-    while (!ended && seen < aloneBytes) {
-      const step = await batches.next();
-      if (step.done === true) return;
-      const { chunks, last } = step.value;
-      seen += chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-      yield* release(runHere(work, first, chunks, last));
-      first += chunks.length;
-      ended = last;
+    for (let seen = 0; seen < aloneBytes; ) {
+      if (piece.length === 0) {
+        const step = await pieces.next();
+        if (step.done === true) {
+          segments.end();
+          yield* runHere(work, segments);
+          return;
+        }
+        piece = step.value;
+        seen += piece.length;
+      }
+      piece = segments.fill(piece);
+      // Whatever is there: a slow source must be seen at the other end.
+      yield* runHere(work, segments);
     }
-    if (!ended) yield* runInThreads(work, batches, first, jobs);
+    yield* runInThreads(work, { pieces, piece, segments, jobs, reuse });
   } finally {
     // Not awaited: with a read under way, the source answers only when that read does.
-    void batches.return(undefined).catch(() => {});
+    void pieces.return?.()?.catch(() => {});
   }
 }
 
-function runHere(
-  { direction, key }: StreamWork,
-  first: number,
-  chunks: Batch['chunks'],
-  last: boolean,
-): Done {
-  if (direction === 'seal') return { bytes: Buffer.concat(sealChunks(key, first, chunks, last)) };
-  const { pieces, failure } = openChunks(key, first, chunks, last);
-  return { bytes: Buffer.concat(pieces), failure };
+const NOTHING = new Uint8Array();
+
+function chunkBytes({ direction }: StreamWork): number {
+  return direction === 'seal' ? CHUNK_BYTES : SEALED_CHUNK_BYTES;
+}
+
+function* runHere(work: StreamWork, segments: StreamSegments): Generator<Uint8Array> {
+  const task = segments.take(true);
+  if (!task) return;
+  const { buffer, start, bytes, first, last } = task;
+  const chunks = splitChunks(new Uint8Array(buffer, start, bytes), chunkBytes(work));
+  const { pieces, failure } =
+    work.direction === 'seal'
+      ? { pieces: sealChunks(work.key, first, chunks, last) }
+      : openChunks(work.key, first, chunks, last);
+  const done = { bytes: Buffer.concat(pieces), failure };
+  freePieces(pieces);
+  segments.recycle(buffer);
+  yield* release(done);
+}
+
+interface Stream {
+  readonly pieces: AsyncIterator<Uint8Array>;
+  /** What was read and is not yet in a segment. */
+  readonly piece: Uint8Array;
+  readonly segments: StreamSegments;
+  readonly jobs: number;
+  readonly reuse: boolean;
 }
 
 async function* runInThreads(
   work: StreamWork,
-  batches: AsyncGenerator<Batch>,
-  first: number,
-  jobs: number,
+  { pieces, segments, jobs, reuse, ...stream }: Stream,
 ): AsyncGenerator<Uint8Array> {
   // Enough that no thread waits for this one, few enough that memory stays flat.
   const inFlightMax = 2 * jobs + 2;
   const pool = createStreamPool(jobs, work);
-  const segments = createSegments(first);
   const inFlight: Promise<Done>[] = [];
-  let reading: Promise<IteratorResult<Batch>> | undefined;
+  let { piece } = stream;
+  let reading: Promise<IteratorResult<Uint8Array>> | undefined;
   let ended = false;
   let stalled = false;
+  let lent: ArrayBuffer | undefined;
   try {
     for (;;) {
       const task = segments.take(stalled);
@@ -122,7 +148,11 @@ async function* runInThreads(
       const [oldest] = inFlight;
       if (ended && !oldest) return;
       if (!ended && inFlight.length < inFlightMax) {
-        reading ??= quietly(batches.next());
+        if (piece.length > 0) {
+          piece = segments.fill(piece);
+          continue;
+        }
+        reading ??= quietly(pieces.next());
         const step = await (oldest ? Promise.race([reading, oldest]) : beforeStall(reading));
         if (step === undefined) {
           stalled = true;
@@ -130,13 +160,18 @@ async function* runInThreads(
         }
         if ('value' in step) {
           reading = undefined;
-          // Copied at once: the views are valid until the next step.
-          ended = step.done === true || segments.add(step.value);
+          ended = step.done === true;
+          if (step.done === true) segments.end();
+          else piece = step.value;
           continue;
         }
       }
       void inFlight.shift();
-      yield* release(await (oldest as Promise<Done>));
+      const done = await (oldest as Promise<Done>);
+      yield* release(done);
+      if (!reuse) continue;
+      if (lent) segments.recycle(lent);
+      lent = done.bytes.buffer as ArrayBuffer;
     }
   } finally {
     await pool.close();
@@ -162,47 +197,6 @@ async function beforeStall<T>(reading: Promise<T>): Promise<T | undefined> {
 async function hand(pool: StreamPool, task: StreamTask): Promise<Done> {
   const { buffer, bytes, failure } = await pool.run(task);
   return { bytes: new Uint8Array(buffer, 0, bytes), failure };
-}
-
-interface Segments {
-  /** Copies the chunks. Returns whether the last of the payload was among them. */
-  add(batch: Batch): boolean;
-  /** The oldest segment that is full; with `partial`, also one that is not. */
-  take(partial: boolean): StreamTask | undefined;
-}
-
-/** Gathers chunks into segments in memory of their own, which threads can be given. */
-function createSegments(firstChunk: number): Segments {
-  const closed: StreamTask[] = [];
-  let first = firstChunk;
-  let buffer: ArrayBuffer | undefined;
-  let bytes = 0;
-  let count = 0;
-  const close = (last: boolean): void => {
-    if (!buffer) return;
-    closed.push({ buffer, bytes, first, last });
-    first += count;
-    buffer = undefined;
-    bytes = 0;
-    count = 0;
-  };
-  return {
-    add({ chunks, last }) {
-      for (const chunk of chunks) {
-        buffer ??= new ArrayBuffer(BATCH_CHUNKS * SEALED_CHUNK_BYTES);
-        new Uint8Array(buffer).set(chunk, bytes);
-        bytes += chunk.length;
-        count++;
-        if (count === BATCH_CHUNKS && !last) close(false);
-      }
-      if (last) close(true);
-      return last;
-    },
-    take(partial) {
-      if (partial && closed.length === 0) close(false);
-      return closed.shift();
-    },
-  };
 }
 
 function* release({ bytes, failure }: Done): Generator<Uint8Array> {

@@ -5,8 +5,8 @@ import { Worker } from 'node:worker_threads';
 import { problemOf } from '../age/payload.ts';
 import { errorOf } from './failed.ts';
 import { engineProblems } from './problems.ts';
-import { DONE, LIMIT, type SegmentReport, type SegmentWork } from './segment-work.ts';
-import { createSegmentRunner, fileOf, type PayloadPlan, segmentCount, segmentStart } from './segments.ts';
+import { DONE, doSegments, LIMIT, type SegmentReport, type SegmentWork } from './segment-work.ts';
+import { type PayloadPlan, segmentCount, segmentStart } from './segments.ts';
 
 export interface SegmentJob {
   readonly plan: PayloadPlan;
@@ -14,7 +14,7 @@ export interface SegmentJob {
   /** Descriptors of regular files. They must stay open until the promise settles. */
   readonly input: number;
   readonly output: number;
-  /** Threads. With one, the work is done on this thread. */
+  /** Threads, of which this one is the first. */
   readonly jobs: number;
   readonly signal?: AbortSignal | undefined;
   /** Input bytes done. */
@@ -23,7 +23,8 @@ export interface SegmentJob {
 
 /** The same extension as this file: .ts from source, .js in dist. */
 const WORKER = new URL(`./segment-worker${extname(import.meta.url)}`, import.meta.url);
-const PROGRESS_MS = 100;
+/** A millisecond or two of work. */
+const SEGMENTS_A_TURN = 4;
 const NO_LIMIT = 2 ** 31 - 1;
 /** Plenty for buffers that live for one segment; without a bound each thread would let its garbage grow. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 };
@@ -34,48 +35,40 @@ const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 
  * an error of writing. When it settles, no thread is left.
  */
 export async function runSegments(job: SegmentJob, worker: URL = WORKER): Promise<void> {
-  job.signal?.throwIfAborted();
-  await (job.jobs > 1 ? runInThreads(job, worker) : runHere(job));
-  job.onProgress?.(job.plan.inputBytes);
-}
-
-async function runHere({ plan, key, input, output, signal, onProgress }: SegmentJob): Promise<void> {
-  const runner = createSegmentRunner({ plan, key, input: fileOf(input), output: fileOf(output) });
-  const count = segmentCount(plan);
-  for (let segment = 0; segment < count; segment++) {
-    const failure = runner.run(segment);
-    if (failure) throw problemOf(failure);
-    onProgress?.(segmentStart(plan, segment + 1));
-    // Signals and progress need their turn.
-    await setImmediate();
-    signal?.throwIfAborted();
-  }
-}
-
-async function runInThreads(job: SegmentJob, worker: URL): Promise<void> {
-  const { plan, key, input, output, signal, onProgress } = job;
+  const { plan, key, input, output, jobs, signal, onProgress } = job;
+  signal?.throwIfAborted();
   const control = new Int32Array(new SharedArrayBuffer(12));
   Atomics.store(control, LIMIT, NO_LIMIT);
   const stop = (): void => void Atomics.store(control, LIMIT, 0);
-  const tell = (): void => onProgress?.(segmentStart(plan, Atomics.load(control, DONE)));
-  const ticking = onProgress && setInterval(tell, PROGRESS_MS);
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    const data: SegmentWork = { plan, key, input, output, control };
-    const threads = Math.min(job.jobs, segmentCount(plan));
+    const work: SegmentWork = { plan, key, input, output, control };
+    const others = Array.from({ length: Math.min(jobs, segmentCount(plan)) - 1 }, async () => {
+      const report = await reportOf(worker, work);
+      if (report.kind === 'died') stop();
+      return report;
+    });
+    const own = workHere(work, () => onProgress?.(segmentStart(plan, Atomics.load(control, DONE))));
     // All are waited for, whatever happens: one that still ran would write to a descriptor closed meanwhile.
-    const reports = await Promise.all(
-      Array.from({ length: threads }, async () => {
-        const report = await reportOf(worker, data);
-        if (report.kind === 'died') stop();
-        return report;
-      }),
-    );
+    const reports = await Promise.all([own, ...others]);
     signal?.throwIfAborted();
     conclude(reports);
   } finally {
-    clearInterval(ticking);
     signal?.removeEventListener('abort', stop);
+  }
+  onProgress?.(plan.inputBytes);
+}
+
+/** This thread's share, begun while the others start. */
+async function workHere(work: SegmentWork, tell: () => void): Promise<SegmentReport> {
+  const segments = doSegments(work);
+  for (let done = 1; ; done++) {
+    const step = segments.next();
+    if (step.done === true) return step.value;
+    if (done % SEGMENTS_A_TURN > 0) continue;
+    tell();
+    // Signals need their turn.
+    await setImmediate();
   }
 }
 

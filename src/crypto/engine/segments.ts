@@ -3,6 +3,7 @@ import { readSync, writevSync } from 'node:fs';
 import {
   CHUNK_BYTES,
   type ChunkFailure,
+  freePieces,
   openChunks,
   SEALED_CHUNK_BYTES,
   sealChunks,
@@ -13,8 +14,8 @@ import { cryptoProblems } from '../problems.ts';
 
 /** A payload cut into segments that any thread may do in any order, by positional reads and writes. */
 
-/** 1 MiB of plaintext: large enough that the calls cost little, small enough that threads finish together. */
-const SEGMENT_CHUNKS = 16;
+/** 256 KiB of plaintext: what a segment needs in memory fits a core's cache, and yet its system calls cost little. */
+export const SEGMENT_CHUNKS = 4;
 
 export interface PayloadPlan {
   readonly direction: 'seal' | 'open';
@@ -79,11 +80,14 @@ export function createSegmentRunner({
       const chunks = splitChunks(bytes, size.input);
       const position = plan.outputStart + first * size.output;
       if (plan.direction === 'seal') {
-        writeAll(output, sealChunks(key, first, chunks, last), position);
+        const pieces = sealChunks(key, first, chunks, last);
+        writeAll(output, pieces, position);
+        freePieces(pieces);
         return undefined;
       }
       const { pieces, failure } = openChunks(key, first, chunks, last);
       if (!failure) writeAll(output, pieces, position);
+      freePieces(pieces);
       return failure;
     },
   };

@@ -9,8 +9,10 @@ export interface StreamWork {
 
 /** Consecutive chunks to be sealed or opened. */
 export interface StreamTask {
-  /** Large enough for the sealed form: the result comes back in the same memory. */
+  /** The result comes back in the same memory, from its start on. */
   readonly buffer: ArrayBuffer;
+  /** Where the chunks are: far enough behind the start that results, which are longer when sealed, do not reach them. */
+  readonly start: number;
   readonly bytes: number;
   /** Number of the first chunk. */
   readonly first: number;

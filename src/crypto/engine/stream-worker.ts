@@ -1,37 +1,38 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { CHUNK_BYTES, openChunks, SEALED_CHUNK_BYTES, sealChunks, splitChunks } from '../age/payload.ts';
+import { CHUNK_BYTES, freePieces, openChunks, SEALED_CHUNK_BYTES, sealChunks } from '../age/payload.ts';
 import type { StreamResult, StreamTask, StreamWork } from './stream-work.ts';
 
 /** One thread of `stream-pool.ts`: answers each task, in order. */
 if (parentPort !== null) {
   const port = parentPort;
-  const { direction, key } = workerData as StreamWork;
-  const work = direction === 'seal' ? seal : open;
+  const work = workerData as StreamWork;
   port.on('message', (task: StreamTask) => {
-    const result = work(task);
+    const result = answer(work, task);
     port.postMessage(result, [result.buffer]);
   });
-
-  function seal({ buffer, bytes, first, last }: StreamTask): StreamResult {
-    const chunks = splitChunks(new Uint8Array(buffer, 0, bytes), CHUNK_BYTES);
-    // What the cipher gives is copied over its input, so all of it must be read before.
-    return { buffer, bytes: place(sealChunks(key, first, chunks, last), buffer) };
-  }
-
-  function open({ buffer, bytes, first, last }: StreamTask): StreamResult {
-    const chunks = splitChunks(new Uint8Array(buffer, 0, bytes), SEALED_CHUNK_BYTES);
-    const { pieces, failure } = openChunks(key, first, chunks, last);
-    return { buffer, bytes: place(pieces, buffer), ...(failure && { failure }) };
-  }
 }
 
-/** Returns the length of the pieces together. */
-function place(pieces: readonly Uint8Array[], buffer: ArrayBuffer): number {
-  const target = new Uint8Array(buffer);
-  let at = 0;
-  for (const piece of pieces) {
-    target.set(piece, at);
-    at += piece.length;
+/** Chunk by chunk, so that what the cipher gives is copied and free again before the next. */
+function answer(
+  { direction, key }: StreamWork,
+  { buffer, start, bytes, first, last }: StreamTask,
+): StreamResult {
+  const seals = direction === 'seal';
+  const size = seals ? CHUNK_BYTES : SEALED_CHUNK_BYTES;
+  const memory = new Uint8Array(buffer);
+  let length = 0;
+  for (let index = 0, at = 0; index === 0 || at < bytes; index++, at += size) {
+    const chunks = [memory.subarray(start + at, start + Math.min(at + size, bytes))];
+    const final = last && at + size >= bytes;
+    const { pieces, failure } = seals
+      ? { pieces: sealChunks(key, first + index, chunks, final) }
+      : openChunks(key, first + index, chunks, final);
+    for (const piece of pieces) {
+      memory.set(piece, length);
+      length += piece.length;
+    }
+    freePieces(pieces);
+    if (failure) return { buffer, bytes: length, failure };
   }
-  return at;
+  return { buffer, bytes: length };
 }

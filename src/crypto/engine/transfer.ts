@@ -1,13 +1,19 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, write } from 'node:fs';
 import { lstat, stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { codeOf, writeDurably } from '../durable-file.ts';
+import { promisify } from 'node:util';
+import { codeOf, type SequentialFile, writeAll, writeDurably } from '../durable-file.ts';
 import { cryptoProblems } from '../problems.ts';
+
+/** An open regular file, written from where it stands on. The process keeps it open. */
+interface Descriptor {
+  readonly descriptor: number;
+}
 
 /** From where to where. A path or a stream on either side. */
 export interface FileTransfer {
   readonly input: string | AsyncIterable<Uint8Array>;
-  readonly output: string | Writable;
+  readonly output: string | Writable | Descriptor;
   /** Overwrites an existing output file. */
   readonly force?: boolean;
   readonly signal?: AbortSignal;
@@ -20,7 +26,7 @@ const READ_BYTES = 1024 * 1024;
 
 /**
  * Runs a file through `transform`. An output file appears whole, mode 0600, durable, or not at all; nothing is left after
- * a failure or an abort. An output stream gets what was transformed before the failure; it is not ended.
+ * a failure or an abort. An output stream or descriptor gets what was transformed before the failure; it is not ended.
  *
  * Throws `crypto.output_exists`, `crypto.output_refused`, `crypto.input_unreadable`, `crypto.not_writable`, what `transform`
  * throws, or the signal's reason.
@@ -34,6 +40,7 @@ export async function transformFile(
     await openInput({ input, ...(signal && { signal }), ...(onProgress && { onProgress }) }),
   );
   if (typeof output === 'string') await writeDurably({ path: output, source, replace: force });
+  else if ('descriptor' in output) await writeAll(sequential(output), source);
   else await writeStream(output, source, signal);
 }
 
@@ -134,6 +141,14 @@ async function* watched(
     // Not awaited: a generator with a read under way answers only when that read does.
     if (!ended) void iterator.return?.()?.catch(() => {});
   }
+}
+
+const writeAsync = promisify(write);
+
+function sequential({ descriptor }: Descriptor): SequentialFile {
+  return {
+    write: (piece, offset) => writeAsync(descriptor, piece, offset, piece.length - offset, null),
+  };
 }
 
 async function writeStream(

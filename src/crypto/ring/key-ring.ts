@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 
 /**
  * What a ring key may be used for; one key never serves two purposes. `wrap`: an age recipient and identity. `seal`:
- * A256GCM of small values. `mac`: HMAC-SHA-256. `sign`: Ed25519.
+ * A256GCM of small values. `mac`: HMAC-SHA-256. `sign`: Ed25519, or ML-DSA-44 instead, as its one user asks.
  */
 export type KeyPurpose = 'wrap' | 'seal' | 'mac' | 'sign';
 
@@ -31,6 +31,11 @@ export interface VersionUse {
   readonly compromised?: boolean;
 }
 
+export interface SigningUse extends VersionUse {
+  /** A key is used with one algorithm for life. Default Ed25519. */
+  readonly algorithm?: 'ed25519' | 'ml-dsa-44';
+}
+
 /**
  * The keep's named keys. All of it lies in `keyring.age`, sealed to the root key, replaced atomically; a change is
  * durable when its promise resolves. Every method reads the ring as it is now, so a caller that does not keep what it
@@ -52,8 +57,8 @@ export interface KeyRing {
   sealKey(name: string, version?: number, use?: VersionUse): VersionedKey;
   /** For `mac` keys: an HMAC-SHA-256 key. */
   macKey(name: string, version?: number, use?: VersionUse): VersionedKey;
-  /** For `sign` keys: an Ed25519 private key. */
-  signingKey(name: string, version?: number, use?: VersionUse): VersionedKey;
+  /** For `sign` keys: a private key. */
+  signingKey(name: string, version?: number, use?: SigningUse): VersionedKey;
 }
 
 export interface VersionedKey {

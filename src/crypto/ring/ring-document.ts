@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { encodeBase64, parseBase64 } from '../../kernel/base64.ts';
 import { generateIdentity, recipientOf } from '../age/keys.ts';
 import { cryptoProblems } from '../problems.ts';
-import type { KeyPurpose } from './key-ring.ts';
+import type { KeyPurpose, SigningUse } from './key-ring.ts';
 
 /** What lies inside `keyring.age`: docs/formats/keyring.md. */
 
@@ -66,7 +66,9 @@ export type Usable =
   | { readonly purpose: 'wrap'; readonly identity: string; readonly recipient: string }
   | { readonly purpose: 'seal'; readonly key: KeyObject }
   | { readonly purpose: 'mac'; readonly key: KeyObject }
-  | { readonly purpose: 'sign'; readonly key: KeyObject };
+  | { readonly purpose: 'sign'; readonly key: (algorithm: SigningAlgorithm) => KeyObject };
+
+export type SigningAlgorithm = NonNullable<SigningUse['algorithm']>;
 
 export interface OpenKey {
   readonly purpose: KeyPurpose;
@@ -148,16 +150,24 @@ function openVersion(name: string, purpose: KeyPurpose, stored: RingVersion, ind
   }
 }
 
-/** An Ed25519 private key in DER is this and its 32-byte seed (RFC 8410). */
-const ED25519_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
+/** A private key in DER is this and its 32-byte seed: RFC 8410 and RFC 9881. */
+const SEED_PREFIXES: Readonly<Record<SigningAlgorithm, Buffer>> = {
+  ed25519: Buffer.from('302e020100300506032b657004220420', 'hex'),
+  'ml-dsa-44': Buffer.from('3034020100300b060960864801650304031104228020', 'hex'),
+};
 
 function openMaterial(purpose: KeyPurpose, material: string): Usable {
   if (purpose === 'wrap') return { purpose, identity: material, recipient: recipientOf(material) };
   const bytes = parseBase64(material);
   if (bytes?.length !== 32) throw new TypeError('not 32 bytes');
   if (purpose !== 'sign') return { purpose, key: createSecretKey(bytes) };
-  const der = Buffer.concat([ED25519_PREFIX, bytes]);
-  return { purpose, key: createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }) };
+  return {
+    purpose,
+    key(algorithm) {
+      const key = Buffer.concat([SEED_PREFIXES[algorithm], bytes]);
+      return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
+    },
+  };
 }
 
 function parseJson(text: string): unknown {

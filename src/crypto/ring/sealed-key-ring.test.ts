@@ -48,6 +48,19 @@ test('keys of each purpose work, and are the same after opening again', async (t
 
   const signature = sign(null, Buffer.from('head'), ring.signingKey('log').key);
   assert.ok(verify(null, Buffer.from('head'), createPublicKey(again.signingKey('log', 1).key), signature));
+  const mlDsa = (of: typeof ring) => of.signingKey('log', 1, { algorithm: 'ml-dsa-44' }).key;
+  assert.deepEqual(
+    [ring.signingKey('log').key, mlDsa(ring)].map(({ asymmetricKeyType }) => asymmetricKeyType as string),
+    ['ed25519', 'ml-dsa-44'],
+  );
+  assert.ok(
+    verify(
+      null,
+      Buffer.from('head'),
+      createPublicKey(mlDsa(again)),
+      sign(null, Buffer.from('head'), mlDsa(ring)),
+    ),
+  );
 
   assert.ok(ring.sealKey('notes').key.equals(again.sealKey('notes', 1).key));
   assert.equal(ring.sealKey('notes').key.symmetricKeySize, 32);

@@ -136,7 +136,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<ManagedKeyRi
     })),
   });
 
-  const keyed = (purpose: 'seal' | 'mac' | 'sign') => (name: string, version?: number, use?: VersionUse) => {
+  const keyed = (purpose: 'seal' | 'mac') => (name: string, version?: number, use?: VersionUse) => {
     const found = usable(name, purpose, version, use);
     return { version: found.version, key: found.key };
   };
@@ -161,7 +161,10 @@ export async function openKeyRing(options: KeyRingOptions): Promise<ManagedKeyRi
     identity: (name, version, use) => usable(name, 'wrap', version, use).identity,
     sealKey: keyed('seal'),
     macKey: keyed('mac'),
-    signingKey: keyed('sign'),
+    signingKey(name, version, use) {
+      const found = usable(name, 'sign', version, use);
+      return { version: found.version, key: found.key(use?.algorithm ?? 'ed25519') };
+    },
     onWrite: (listener) => void listeners.push(listener),
     async close() {
       if (closed) return;

@@ -42,7 +42,7 @@ export const selfGrant = defineRule({
   },
   on: ['administered'],
   start: () => undefined,
-  observe({ event, settings, raise }) {
+  observe({ settings }, { event, raise }) {
     const { principal, index, entry } = event;
     if (entry.decision !== 'allow') return;
     const { action, detail, resource = '' } = entry;
@@ -96,7 +96,7 @@ export const integrity = defineRule({
   },
   on: ['administered'],
   start: () => undefined,
-  observe({ event, settings, raise }) {
+  observe({ settings }, { event, raise }) {
     const { index, entry } = event;
     const { action, detail } = entry;
     const isBroken =

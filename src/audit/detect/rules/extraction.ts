@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { createGenerations, type Generations, peek, touch } from '../generations.ts';
+import type { DetectionEvent } from '../event.ts';
+import { createGenerations, type Generations, touch } from '../generations.ts';
 import { INPUT_DAYS, type Inputs, noveltyOf } from '../inputs.ts';
 import { evidenceOf } from '../marks.ts';
 import { defineRule } from '../rule.ts';
 import { median } from './median.ts';
+import { slide } from './sliding.ts';
 import { count, DAY, factor, HOUR, ratio } from './units.ts';
 
 const INVOKED = {
@@ -58,7 +60,7 @@ export const extractionVolume = defineRule({
   },
   on: ['invoked'],
   start: (): Generations<Volume> => createGenerations(DAYS_MAX * DAY),
-  observe({ event, state, settings, raise }) {
+  observe({ state, settings }, { event, raise }) {
     const { principal, model, time, index } = event;
     const { params } = settings;
     const own = touch(state, event.use, time, createVolume);
@@ -68,6 +70,8 @@ export const extractionVolume = defineRule({
     if (own.hourCount > own.peak) own.peak = own.hourCount;
     if (own.recent.length >= EVIDENCE) own.recent.shift();
     own.recent.push(index);
+    // At most that many, and nearly always too few: a remainder of large numbers costs more than all before.
+    if (own.hourBefore + own.hourCount < params.hour && own.dayBefore + own.dayCount < params.day) return;
     const inHour = slide(own.hourBefore, own.hourCount, time, HOUR);
     const inDay = slide(own.dayBefore, own.dayCount, time, DAY);
     if (inHour < params.hour && inDay < params.day) return;
@@ -105,11 +109,6 @@ function turn(own: Volume, time: number): void {
   own.day = day;
   own.dayCount = 0;
   own.peak = 0;
-}
-
-/** A sliding count of three numbers: the bucket before counts by what of it the window still covers. */
-function slide(before: number, now: number, time: number, windowMs: number): number {
-  return now + before * (1 - (time % windowMs) / windowMs);
 }
 
 function usual(values: readonly number[]): number {
@@ -163,10 +162,8 @@ export const extractionNovelty = defineRule({
   },
   on: ['invoked'],
   start: (): Generations<number[]> => createGenerations(INPUT_DAYS * DAY),
-  observe({ event, state, settings, context, raise }) {
-    const { principal, model, time, index, inputTag } = event;
-    if (inputTag === '') return;
-    const inputs = peek(context.inputs, event.use, time);
+  observe({ state, settings }, { event, raise }) {
+    const { principal, model, time, index, inputs } = event;
     if (inputs === undefined) return;
     const { params } = settings;
     const budget = budgetOf(params, model);
@@ -231,43 +228,75 @@ export const collusion = defineRule({
   },
   on: ['invoked'],
   start: (): Generations<Circle> => createGenerations(INPUT_DAYS * DAY),
-  observe({ event, state, settings, context, raise }) {
-    const { principal, model, network, time, index, inputTag } = event;
-    if (network === '' || inputTag === '') return;
-    const inputs = peek(context.inputs, event.use, time);
-    if (inputs === undefined) return;
+  observe({ state, settings }, { event, raise }) {
+    const { model, network, time, inputs } = event;
+    if (network === '' || inputs === undefined) return;
     const { params } = settings;
     const budget = budgetOf(params, model);
-    const circle = touch(state, `${network} ${model}`, time, createCircle);
+    const circle = touch(state, event.circle, time, createCircle);
     const counts = inputs.distinct < budget && isNovel(inputs, params);
-    const member = circle.members.get(principal);
-    leave(circle, principal, member);
-    join(circle, principal, { time, index, distinct: counts ? inputs.distinct : 0 });
-    for (const [oldest, each] of circle.members) {
-      if (circle.members.size <= MEMBERS_MAX && time - each.time <= INPUT_DAYS * DAY) break;
-      leave(circle, oldest, each);
-    }
-    if (circle.active < params.principals || circle.sum < 2 * budget) return;
-    const active = [...circle.members].filter(([, { distinct }]) => distinct > 0);
+    see(circle, event, counts ? inputs.distinct : 0);
+    const isMet = (): boolean => circle.active >= params.principals && circle.sum >= 2 * budget;
+    if (!isMet()) return;
+    forgetBefore(circle, time - INPUT_DAYS * DAY);
+    if (!isMet()) return;
     raise({
       key: { network, model },
-      evidence: () => evidenceOf(active.map(([, each]) => each.index)),
-      principals: () => active.map(([each]) => each).slice(-64),
+      evidence: () => evidenceOf(activeOf(circle).map(([, each]) => each.index)),
+      principals: () => activeOf(circle).map(([each]) => each),
     });
   },
 });
 
 const createCircle = (): Circle => ({ members: new Map(), sum: 0, active: 0 });
 
-function join(circle: Circle, principal: string, member: Member): void {
-  circle.members.set(principal, member);
-  circle.sum += member.distinct;
-  if (member.distinct > 0) circle.active++;
+/** Members stay in the place they have: to keep them in order would cost more than all else here, at every answer. */
+function see(circle: Circle, { principal, time, index }: DetectionEvent, distinct: number): void {
+  const { members } = circle;
+  const known = members.get(principal);
+  if (known !== undefined) {
+    uncount(circle, known);
+    known.time = time;
+    known.index = index;
+    known.distinct = distinct;
+  } else {
+    members.set(principal, { time, index, distinct });
+    if (members.size > MEMBERS_MAX) leave(circle, longestUnseen(members));
+  }
+  circle.sum += distinct;
+  if (distinct > 0) circle.active++;
 }
 
-function leave(circle: Circle, principal: string, member: Member | undefined): void {
-  if (member === undefined) return;
-  circle.members.delete(principal);
-  circle.sum -= member.distinct;
-  if (member.distinct > 0) circle.active--;
+function forgetBefore(circle: Circle, time: number): void {
+  for (const [principal, member] of circle.members) if (member.time < time) leave(circle, principal);
 }
+
+function leave(circle: Circle, principal: string): void {
+  const member = circle.members.get(principal);
+  if (member !== undefined) uncount(circle, member);
+  circle.members.delete(principal);
+}
+
+function uncount(circle: Circle, { distinct }: Member): void {
+  circle.sum -= distinct;
+  if (distinct > 0) circle.active--;
+}
+
+function longestUnseen(members: ReadonlyMap<string, Member>): string {
+  let found = '';
+  let first = Number.POSITIVE_INFINITY;
+  for (const [principal, { index }] of members) {
+    if (index >= first) continue;
+    found = principal;
+    first = index;
+  }
+  return found;
+}
+
+/** The last of them, the one longest unseen first. */
+function activeOf({ members }: Circle): [string, Member][] {
+  const active = [...members].filter(([, { distinct }]) => distinct > 0);
+  return active.toSorted(([, a], [, b]) => a.index - b.index).slice(-PRINCIPALS_MAX);
+}
+
+const PRINCIPALS_MAX = 64;

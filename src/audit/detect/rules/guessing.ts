@@ -47,8 +47,8 @@ export const bruteForce = defineRule({
   },
   on: ['guess', 'returned'],
   start: startGuesses,
-  observe({ event, state, settings, context, raise }) {
-    const { principal, address, time, index } = event;
+  observe({ state, settings }, { event, context, raise }) {
+    const { principal, address, time, mark } = event;
     if (principal === '') return;
     const { params, windowMs } = settings;
     if ((event.flags & FLAG.guess) === 0) {
@@ -61,7 +61,6 @@ export const bruteForce = defineRule({
     const own = touch(state, principal, time, createGuesses);
     // What the address did itself: else whoever guesses elsewhere could have the owner blocked at the first typing error.
     const here = touch(state, event.pair, time, createGuesses);
-    const mark = { time, index, address };
     for (const { marks, secrets } of [own, here]) {
       addMark(marks, mark, params.failures, event.weight);
       if (event.secretTag !== '') addDistinct(secrets, event.secretTag, mark, params.secrets, windowMs);
@@ -121,8 +120,8 @@ export const bruteForceAddress = defineRule({
   },
   on: ['guess', 'returned'],
   start: ({ windowMs }): Generations<AddressGuesses> => createGenerations(windowMs),
-  observe({ event, state, settings, raise }) {
-    const { address, principal, time, index } = event;
+  observe({ state, settings }, { event, raise }) {
+    const { address, principal, time, mark } = event;
     if (address === '') return;
     const { params, windowMs } = settings;
     if ((event.flags & FLAG.guess) === 0) {
@@ -132,7 +131,6 @@ export const bruteForceAddress = defineRule({
       return;
     }
     const own = touch(state, address, time, createAddressGuesses);
-    const mark = { time, index, address };
     addMark(own.marks, mark, params.failures, event.weight);
     addDistinct(own.principals, principal, mark, MEMBERS_MAX, windowMs);
     if (event.secretTag !== '') {
@@ -179,16 +177,15 @@ export const distributedGuessing = defineRule({
   on: ['guess', 'returned'],
   start: ({ windowMs }): Generations<{ addresses: Distinct; secrets: Distinct }> =>
     createGenerations(windowMs),
-  observe({ event, state, settings, raise }) {
-    const { principal, address, time, index } = event;
+  observe({ state, settings }, { event, raise }) {
+    const { principal, address, time, mark } = event;
     if (principal === '' || address === '') return;
     const { params, windowMs } = settings;
     if ((event.flags & FLAG.guess) === 0) {
       peek(state, principal, time)?.addresses.delete(address);
       return;
     }
-    const own = touch(state, principal, time, () => ({ addresses: new Map(), secrets: new Map() }));
-    const mark = { time, index, address };
+    const own = touch(state, principal, time, createSources);
     const secrets =
       event.secretTag === '' ? 0 : addDistinct(own.secrets, event.secretTag, mark, params.secrets, windowMs);
     const addresses = addDistinct(own.addresses, address, mark, MEMBERS_MAX, windowMs);
@@ -199,6 +196,11 @@ export const distributedGuessing = defineRule({
       suspects: [principal],
     });
   },
+});
+
+const createSources = (): { addresses: Distinct; secrets: Distinct } => ({
+  addresses: new Map(),
+  secrets: new Map(),
 });
 
 export const staleClient = defineRule({
@@ -225,12 +227,11 @@ export const staleClient = defineRule({
   },
   on: ['guess'],
   start: startGuesses,
-  observe({ event, state, settings, raise }) {
-    const { principal, address, time, index } = event;
+  observe({ state, settings }, { event, raise }) {
+    const { principal, address, time, mark } = event;
     if (principal === '' || address === '' || event.secretTag === '') return;
     const { params, windowMs } = settings;
     const own = touch(state, event.pair, time, createGuesses);
-    const mark = { time, index, address };
     addMark(own.marks, mark, params.failures, event.weight);
     if (addDistinct(own.secrets, event.secretTag, mark, 2, windowMs) > 1) return;
     if (countWithin(own.marks, time, windowMs) < params.failures) return;

@@ -29,7 +29,7 @@ export const deadKey = defineRule({
   },
   on: ['refused'],
   start: ({ windowMs }): Generations<Marks> => createGenerations(windowMs),
-  observe({ event, state, settings, raise }) {
+  observe({ state, settings }, { event, raise }) {
     const { credential, principal, address, time, index, entry } = event;
     if (credential === '') return;
     const key = { credential, ...(principal !== '' && { principal }), ...(address !== '' && { address }) };
@@ -38,7 +38,7 @@ export const deadKey = defineRule({
     if (entry.reason !== EXPIRED) return;
     const { params, windowMs } = settings;
     const marks = touch(state, credential, time, createMarks);
-    addMark(marks, { time, index, address }, params.expired + 1, event.weight);
+    addMark(marks, event.mark, params.expired + 1, event.weight);
     if (countWithin(marks, time, windowMs) <= params.expired) return;
     const { credential: id } = key;
     raise({
@@ -103,11 +103,11 @@ export const leakedKey = defineRule({
   },
   on: ['authenticated'],
   start: ({ windowMs }): Generations<Habits> => createGenerations(windowMs),
-  observe({ event, state, settings, raise }) {
-    const { credential, network, time, index, address } = event;
+  observe({ state, settings }, { event, raise }) {
+    const { credential, network, time } = event;
     if (network === '' || event.entry.credential?.kind !== 'api_key') return;
     const { params, windowMs } = settings;
-    const own = touch(state, credential, time, () => createHabits(time));
+    const own = touch(state, credential, time, createHabits);
     const hour = Math.floor(time / HOUR);
     if (own.hour !== hour) {
       if (own.uses > 0) own.hours.push(own.uses);
@@ -124,7 +124,7 @@ export const leakedKey = defineRule({
       visits.uses = 0;
     }
     visits.uses++;
-    addMark(visits.marks, { time, index, address }, EVIDENCE);
+    addMark(visits.marks, event.mark, EVIDENCE);
     if (visits.uses < params.uses || visits.uses <= params.factor * median(own.hours)) return;
     raise({ key: { credential, network }, evidence: () => evidenceOf(visits.marks) });
   },
@@ -172,7 +172,7 @@ export const canaryKey = defineRule({
   },
   on: ['authenticated', 'refused'],
   start: ({ params }) => new Set(params.keys),
-  observe({ event, state, raise }) {
+  observe({ state }, { event, raise }) {
     const { credential, index, flags } = event;
     if (!state.has(credential)) return;
     const variant = (flags & FLAG.refused) === 0 ? 'accepted' : 'refused';

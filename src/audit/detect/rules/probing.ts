@@ -32,11 +32,10 @@ export const permissionProbing = defineRule({
   },
   on: ['denied'],
   start: ({ windowMs }): Generations<Distinct> => createGenerations(windowMs),
-  observe({ event, state, settings, raise }) {
-    const { principal, model, time, index, address, entry } = event;
+  observe({ state, settings }, { event, raise }) {
+    const { principal, model, time, mark, entry } = event;
     if (principal === '') return;
     const { params, windowMs } = settings;
-    const mark = { time, index, address };
     const thing = `${entry.permission ?? entry.action} ${entry.resource ?? ''}`;
     const all = touch(state, principal, time, createDistinct);
     if (addDistinct(all, thing, mark, params.things, windowMs) >= params.things)
@@ -61,7 +60,7 @@ export const enumeration = defineRule({
   defaults: { severity: 'medium', response: 'throttle', windowMs: 5 * MINUTE, holdMs: 15 * MINUTE },
   params: z.strictObject({ models: count(20, 'different models', 256) }),
   sigma: {
-    selection: { 'http.status': ['403', '404'], 'resource|contains': '/models/' },
+    selection: { 'http.status': [403, 404], 'resource|contains': '/models/' },
     correlations: ({ models }) => [
       { type: 'value_count', groupBy: ['principal.id'], field: 'resource', gte: models },
     ],
@@ -69,13 +68,13 @@ export const enumeration = defineRule({
   },
   on: ['missed'],
   start: ({ windowMs }): Generations<Distinct> => createGenerations(windowMs),
-  observe({ event, state, settings, raise }) {
-    const { principal, address, model, time, index } = event;
+  observe({ state, settings }, { event, raise }) {
+    const { principal, address, model, time, mark } = event;
     const who = principal === '' ? address : principal;
     if (model === '' || who === '') return;
     const { params, windowMs } = settings;
     const models = touch(state, who, time, createDistinct);
-    if (addDistinct(models, model, { time, index, address }, params.models, windowMs) < params.models) return;
+    if (addDistinct(models, model, mark, params.models, windowMs) < params.models) return;
     raise({
       key: principal === '' ? { address } : { principal },
       evidence: () => evidenceOf(models.values()),

@@ -79,7 +79,7 @@ export const spraying = defineRule({
   },
   on: ['refused', 'returned'],
   start: ({ windowMs }): Generations<Place> => createGenerations(windowMs),
-  observe({ event, state, settings, context, raise }) {
+  observe({ state, settings }, { event, context, raise }) {
     const { address, principal, time } = event;
     if (address === '' || principal === '') return;
     const { params, windowMs } = settings;
@@ -138,7 +138,7 @@ export const stuffing = defineRule({
   },
   on: ['refused', 'authenticated'],
   start: ({ windowMs }): Generations<Stuffed> => createGenerations(windowMs),
-  observe({ event, state, settings, context, raise }) {
+  observe({ state, settings }, { event, context, raise }) {
     const { address, network, principal, time, index } = event;
     if (address === '' || principal === '') return;
     const { params, windowMs } = settings;
@@ -163,7 +163,7 @@ export const stuffing = defineRule({
       const place = touch(state, at, time, createStuffed);
       tryPrincipal(place, event, windowMs);
       if ((event.flags & FLAG.guess) === 0) continue;
-      place.attempts.push({ time, index, address });
+      place.attempts.push(event.mark);
       if (place.attempts.length > params.attempts) place.attempts.shift();
       const [oldest] = place.attempts;
       if (place.attempts.length < params.attempts || oldest === undefined) continue;

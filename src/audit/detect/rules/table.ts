@@ -1,5 +1,6 @@
 import type { AnyRule } from '../rule.ts';
 import { integrity, selfGrant } from './administration.ts';
+import { boundaryProbing } from './boundary.ts';
 import { collusion, extractionNovelty, extractionVolume } from './extraction.ts';
 import { bruteForce, bruteForceAddress, distributedGuessing, staleClient } from './guessing.ts';
 import { canaryKey, deadKey, leakedKey } from './keys.ts';
@@ -23,6 +24,7 @@ export const RULES: readonly AnyRule[] = [
   canaryKey,
   extractionVolume,
   extractionNovelty,
+  boundaryProbing,
   collusion,
   selfGrant,
   integrity,

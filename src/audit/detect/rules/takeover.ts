@@ -4,6 +4,8 @@ import { evidenceOf } from '../marks.ts';
 import { defineRule } from '../rule.ts';
 import { HOUR, MINUTE } from './units.ts';
 
+const GUESSED = { 'reason|startswith': 'identity.', 'principal.kind': 'anonymous', decision: 'deny' };
+
 export const successAfterGuessing = defineRule({
   id: 'A6',
   version: 1,
@@ -21,13 +23,14 @@ export const successAfterGuessing = defineRule({
   sigma: {
     selection: { 'principal.kind': ['user', 'service_account'], decision: 'allow' },
     correlations: () => [
-      { type: 'temporal_ordered', groupBy: ['principal.id'], after: 'modelkeep_a1_alert' },
+      { type: 'temporal_ordered', groupBy: ['principal.id'], after: { selection: GUESSED, gte: 20 } },
     ],
-    without: 'It follows A1 alone, and neither the address nor who was known there can be said.',
+    without:
+      'What comes before is twenty refusals, of whatever secrets, and neither the address nor who was known there can be said.',
   },
   on: ['returned'],
   start: () => undefined,
-  observe({ event, settings, context, raise }) {
+  observe({ settings }, { event, context, raise }) {
     const { principal, address, network, pair, time, index } = event;
     const { windowMs } = settings;
     const own = pairOf(context, pair, time);

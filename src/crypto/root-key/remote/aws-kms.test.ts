@@ -96,7 +96,10 @@ test('without the SDK the message names the command that installs it', async (t)
     Promise.reject(Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' }));
   const { provider } = await keepWithKms(t, { loadKms });
   const problem = await rejects(provider.initialise(), cryptoProblems.root_key_package_missing);
-  assert.equal(problem.detail, 'run: npm install @aws-sdk/client-kms');
+  assert.equal(
+    problem.detail,
+    'run in this checkout of modelkeep: npm install --save-dev @aws-sdk/client-kms',
+  );
   assert.equal((await provider.check()).ready, false);
 });
 

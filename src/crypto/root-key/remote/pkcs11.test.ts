@@ -48,7 +48,7 @@ test('without pkcs11js the message names the command that installs it', async (t
   // Not injected: the package is not a dependency, so the real search fails.
   const provider = createRootKeyProvider(options, testDeps(home, { PIN }));
   const problem = await rejects(provider.initialise(), cryptoProblems.root_key_package_missing, [PIN]);
-  assert.equal(problem.detail, 'run: npm install pkcs11js');
+  assert.equal(problem.detail, 'run in this checkout of modelkeep: npm install --save-dev pkcs11js');
 });
 
 async function keepWithToken(t: TestContext, mechanism: 'aes-gcm' | 'aes-key-wrap-pad') {
