@@ -8,7 +8,9 @@ import type { BenchTable } from './table.ts';
 
 const MODES = { open: 'security compiled out', unlogged: 'key and roles, no log', guarded: 'as shipped' };
 const CONNECTIONS = [1, 32];
-const ROUNDS = 5;
+const ROUNDS = 7;
+/** The first rounds start the model processes and compile the path. */
+const WARM_ROUNDS = 4;
 /** Of the throughput without any security. */
 const BAR = 0.75;
 const BODY = '{"features":[5.1,3.5,1.4,0.2]}';
@@ -29,12 +31,11 @@ export async function run(): Promise<BenchTable> {
   const verdicts: string[] = [];
   for (const connections of CONNECTIONS) {
     const results = new Map<string, LoadResult[]>(servers.map(({ mode }) => [mode, []]));
-    for (let round = -1; round < ROUNDS; round++) {
+    for (let round = -WARM_ROUNDS; round < ROUNDS; round++) {
       for (const { mode, port, key } of servers) {
         const headers = { authorization: `Bearer ${key}` };
         const load = { port, path: '/predict', headers, body: BODY, connections, durationMs: 1000 };
         const result = await measureLoad(load);
-        // The first round warms up: it starts the model process and compiles the path.
         if (round >= 0) results.get(mode)?.push(result);
       }
     }

@@ -3,9 +3,12 @@
  * that no module holds state. `npm run test:isolated` gives each file a process of its own.
  */
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 
 const FILES = ['src/**/*.test.ts', 'test/*.test.ts', 'test/oracle/*.test.ts', 'examples/**/*.test.ts'];
 const SHARDS = 2;
+/** Tests start hundreds of threads and processes; without it each would compile the same modules again. */
+const COMPILE_CACHE = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compile');
 const CLOSING = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/;
 
 const shards = await Promise.all(Array.from({ length: SHARDS }, (_, at) => run(at + 1)));
@@ -25,7 +28,7 @@ function run(shard: number): Promise<{ readonly code: number | null; readonly co
       '--test-reporter=./scripts/reporter.ts',
       ...FILES,
     ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE } },
   );
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));

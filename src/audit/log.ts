@@ -5,7 +5,7 @@ import type { Log } from '../kernel/log.ts';
 import type { AuditLog, Verification } from './audit-log.ts';
 import { readBundles } from './bundle-source.ts';
 import { COALESCE_LIMITS, type CoalesceLimits, createCoalescer } from './coalesce.ts';
-import type { EntryDraft } from './entry.ts';
+import type { Entry, EntryDraft } from './entry.ts';
 import { createGrowth } from './growth.ts';
 import { changeKey } from './key-change.ts';
 import type { Privacy } from './privacy/privacy.ts';
@@ -15,7 +15,7 @@ import { createReserve, measureSpace, type Space, type SpaceLevel } from './rese
 import { sealSource } from './sealed-source.ts';
 import { openSealer } from './sealer.ts';
 import { readIndexed, searchBundles } from './search.ts';
-import { serialiseEntry } from './serialise.ts';
+import { mayBeCut, serialiseEntry } from './serialise.ts';
 import { createRecent } from './recent.ts';
 import { createStamp } from './stamp.ts';
 import { readState } from './state.ts';
@@ -150,8 +150,8 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
       const { entry: stamped, step } = stamps.stamp(draft);
       const entry = sealSource(stamped, privacy);
       // If the step cannot be recorded, neither can the entry behind it.
-      if (step !== undefined) write(serialiseEntry(step)).catch(() => {});
-      const { index, leaf } = await write(serialiseEntry(entry));
+      if (step !== undefined) write(step).catch(() => {});
+      const { index, leaf } = await write(entry);
       return { index, id: entry.id, leaf };
     },
     async appendRefusal(draft) {
@@ -220,9 +220,10 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
   }
   return auditLog;
 
-  async function write(text: string): ReturnType<Writer['append']> {
+  async function write(entry: Entry): ReturnType<Writer['append']> {
+    const text = serialiseEntry(entry);
     const place = await writer.append(text);
-    recent.add(place.index, text, place.leaf);
+    recent.add(place.index, text, place.leaf, mayBeCut(text) ? undefined : entry);
     return place;
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import type { Entry } from './entry.ts';
 import { createRecent } from './recent.ts';
 
 const leaf = new Uint8Array(32);
@@ -53,4 +54,14 @@ it('passes over what is larger than its memory', () => {
   recent.add(0, text(0), leaf);
   recent.add(1, JSON.stringify({ id: 'x'.repeat(100) }), leaf);
   assert.deepEqual(recent.read(1, 1), []);
+});
+
+it('gives the object itself once, to the first who reads it', () => {
+  const recent = createRecent();
+  const entry = JSON.parse(text(0)) as Entry;
+  recent.add(0, text(0), leaf, entry);
+  assert.equal(recent.read(0, 1)[0]?.entry, entry);
+  const again = recent.read(0, 1)[0]?.entry;
+  assert.notEqual(again, entry);
+  assert.deepEqual(again, entry);
 });

@@ -68,7 +68,9 @@ export function createAuditRoutes(audit: AuditReader): readonly Route<AuditPermi
       summary: 'Show the verifier key of the log, and the old one while it changes',
       response: z.object({
         vkey: z.string(),
-        vkeys: z.array(z.string()).describe('the present one first; while the log changes its key, two; that of ML-DSA-44 last'),
+        vkeys: z
+          .array(z.string())
+          .describe('the present one first; while the log changes its key, two; that of ML-DSA-44 last'),
       }),
       handle: () => ({ body: { vkey: audit.vkey, vkeys: [...audit.vkeys()] } }),
     },

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { isProblem } from '../kernel/problem.ts';
 import type { Entry } from './entry.ts';
 import { auditProblems } from './problems.ts';
-import { ENTRY_BYTES_MAX, parseEntry, phaseOf, serialiseEntry } from './serialise.ts';
+import { ENTRY_BYTES_MAX, mayBeCut, parseEntry, phaseOf, serialiseEntry } from './serialise.ts';
 
 const WHOLE: Entry = {
   v: 1,
@@ -120,6 +120,31 @@ describe('an entry', () => {
     assert.equal(read?.decision, 'allow');
     assert.equal(read?.detail?.['truncated'], true);
     assert.ok(read.reason.endsWith('…'));
+  });
+
+  it('is what its text is parsed to, unless something may have been cut', () => {
+    let whole = 0;
+    const check = (entry: Entry): void => {
+      const text = serialiseEntry(entry);
+      if (mayBeCut(text)) return;
+      whole++;
+      assert.deepEqual(JSON.parse(text), entry);
+    };
+    check(WHOLE);
+    check(least);
+    assert.equal(whole, 2);
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary', maxLength: 600 }),
+        fc.dictionary(fc.string({ maxLength: 600 }), fc.string({ maxLength: 9000 })),
+        (reason, detail) => check({ ...least, reason, detail: { ...detail } }),
+      ),
+      { numRuns: 200 },
+    );
+    for (const cut of [{ reason: 'x'.repeat(513) }, { detail: { x: 'x'.repeat(4097) } }])
+      assert.equal(mayBeCut(serialiseEntry({ ...least, ...cut })), true);
+    const large = Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`k${at}`, '漢'.repeat(2000)]));
+    assert.equal(mayBeCut(serialiseEntry({ ...least, detail: large })), true);
   });
 
   it('is parsed only from the very bytes that would have been written', () => {

@@ -4,6 +4,11 @@ import { auditProblems } from './problems.ts';
 /** An entry is a length of two bytes in an entry bundle (C2SP tlog-tiles). */
 export const ENTRY_BYTES_MAX = 65_535;
 
+/** Stands where the end of a text was cut off. */
+const CUT = '…';
+/** Stands in a detail that was shortened. */
+const TRUNCATED = '"truncated":true';
+
 const TEXT_MAX = 512;
 const DETAIL_TEXT_MAX = 4096;
 const DETAIL_KEYS_MAX = 64;
@@ -22,6 +27,11 @@ export function serialiseEntry(entry: Entry): string {
   if (fits(text)) return text;
   const short = write({ ...entry, detail: shorten(entry.detail ?? {}) });
   return fits(short) ? short : write({ ...entry, detail: { truncated: true } });
+}
+
+/** False if `serialiseEntry` wrote all of its entry: then parsing the text gives the same entry again. */
+export function mayBeCut(text: string): boolean {
+  return text.includes(CUT) || text.includes(TRUNCATED);
 }
 
 /** Reads stored bytes. Undefined for anything that `serialiseEntry` would not have written, byte for byte. */
@@ -175,7 +185,7 @@ const UNPRINTABLE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f
 function quote(value: string, unitsMax: number): string {
   if (value.length <= unitsMax && PLAIN.test(value)) return `"${value}"`;
   const cut =
-    value.length > unitsMax ? `${value.slice(0, unitsMax - 1).replace(/[\ud800-\udbff]$/, '')}…` : value;
+    value.length > unitsMax ? `${value.slice(0, unitsMax - 1).replace(/[\ud800-\udbff]$/, '')}${CUT}` : value;
   return JSON.stringify(cut).replace(
     UNPRINTABLE,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
