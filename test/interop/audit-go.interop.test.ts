@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { openAuditLog } from '../../src/audit/log.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { silentLog } from '../../src/kernel/log.ts';
+import { buildGoProgram } from '../support/go-program.ts';
 
 /** Go's own code for the checksum database, golang.org/x/mod/sumdb/note and tlog: `apt-get install golang`. */
 
@@ -23,7 +24,7 @@ for (const [what, previousKeys] of [
     const work = await mkdtemp(join(tmpdir(), 'modelkeep-audit-go-'));
     t.after(() => rm(work, { recursive: true }));
     const program = join(work, 'audit-go');
-    const missing = await build(program);
+    const missing = await buildGoProgram('audit-go', program);
     if (missing !== undefined) {
       t.skip(missing);
       return;
@@ -72,23 +73,6 @@ for (const [what, previousKeys] of [
       await rm(copy, { recursive: true });
     }
   });
-}
-
-/** Why the Go program cannot be built here; undefined if it was. */
-async function build(program: string): Promise<string | undefined> {
-  try {
-    await run('go', ['version']);
-  } catch {
-    return 'go is not installed; apt-get install golang';
-  }
-  const directory = join(import.meta.dirname, 'audit-go');
-  try {
-    await run('go', ['mod', 'download'], { cwd: directory });
-  } catch (error) {
-    return `the Go module proxy cannot be reached: ${(error as Error).message}`;
-  }
-  await run('go', ['build', '-o', program, '.'], { cwd: directory });
-  return undefined;
 }
 
 function draft(at: number): Parameters<Awaited<ReturnType<typeof openAuditLog>>['append']>[0] {

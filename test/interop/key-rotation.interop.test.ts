@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { type AuditLogOptions, openAuditLog } from '../../src/audit/log.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { silentLog } from '../../src/kernel/log.ts';
+import { buildGoProgram } from '../support/go-program.ts';
 
 /** Go's own golang.org/x/mod/sumdb/note and tlog, as in audit-go.interop.test.ts: `apt-get install golang`. */
 
@@ -19,7 +20,7 @@ test('Go verifies the log with either key while it changes its key, and with the
   const work = await mkdtemp(join(tmpdir(), 'modelkeep-key-rotation-go-'));
   t.after(() => rm(work, { recursive: true }));
   const program = join(work, 'audit-go');
-  const missing = await build(program);
+  const missing = await buildGoProgram('audit-go', program);
   if (missing !== undefined) {
     t.skip(missing);
     return;
@@ -58,23 +59,6 @@ test('Go verifies the log with either key while it changes its key, and with the
   assert.equal((JSON.parse(stdout) as { entries: number }).entries, 302);
   await assert.rejects(run(program, [directory, old.vkey]), /signature/);
 });
-
-/** Why the Go program cannot be built here; undefined if it was. */
-async function build(program: string): Promise<string | undefined> {
-  try {
-    await run('go', ['version']);
-  } catch {
-    return 'go is not installed; apt-get install golang';
-  }
-  const directory = join(import.meta.dirname, 'audit-go');
-  try {
-    await run('go', ['mod', 'download'], { cwd: directory });
-  } catch (error) {
-    return `the Go module proxy cannot be reached: ${(error as Error).message}`;
-  }
-  await run('go', ['build', '-o', program, '.'], { cwd: directory });
-  return undefined;
-}
 
 function draft(): Parameters<Awaited<ReturnType<typeof openAuditLog>>['append']>[0] {
   return {

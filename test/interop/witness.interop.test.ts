@@ -18,6 +18,7 @@ import { cosignerOf, createTestLog } from '../../src/audit/witness/testing.ts';
 import { createWitness } from '../../src/audit/witness/witness.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { silentLog } from '../../src/kernel/log.ts';
+import { buildGoProgram } from '../support/go-program.ts';
 
 /** A witness on golang.org/x/mod/sumdb/note and tlog: `apt-get install golang`. */
 
@@ -27,7 +28,7 @@ test('a Go witness cosigns the growth of our log, and Go verifies what our witne
   const work = await mkdtemp(join(tmpdir(), 'modelkeep-witness-go-'));
   t.after(() => rm(work, { recursive: true }));
   const program = join(work, 'witness-go');
-  const missing = await build(program);
+  const missing = await buildGoProgram('witness-go', program);
   if (missing !== undefined) {
     t.skip(missing);
     return;
@@ -110,23 +111,6 @@ test('a Go witness cosigns the growth of our log, and Go verifies what our witne
     return result;
   }
 });
-
-/** Why the Go program cannot be built here; undefined if it was. */
-async function build(program: string): Promise<string | undefined> {
-  try {
-    await run('go', ['version']);
-  } catch {
-    return 'go is not installed; apt-get install golang';
-  }
-  const directory = join(import.meta.dirname, 'witness-go');
-  try {
-    await run('go', ['mod', 'download'], { cwd: directory });
-  } catch (error) {
-    return `the Go module proxy cannot be reached: ${(error as Error).message}`;
-  }
-  await run('go', ['build', '-o', program, '.'], { cwd: directory });
-  return undefined;
-}
 
 function draft(): Parameters<Awaited<ReturnType<typeof openAuditLog>>['append']>[0] {
   return {

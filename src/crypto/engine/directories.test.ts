@@ -16,6 +16,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -114,7 +115,7 @@ test('a file that vanishes or shrinks while it is packed is no gap, but an error
 
 /** Archives that only an attacker makes. Each must leave nothing, inside or outside. */
 const HOSTILE: Readonly<Record<string, readonly HeaderData[]>> = {
-  'an absolute path': [{ path: '/tmp/modelkeep-evil', type: 'File' }],
+  'an absolute path': [{ path: join(tmpdir(), 'modelkeep-evil'), type: 'File' }],
   'a path that climbs': [{ path: '../evil', type: 'File' }],
   'a path that climbs in its middle': [{ path: 'a/../../evil', type: 'File' }],
   'a directory that climbs': [{ path: '../evil/', type: 'Directory' }],

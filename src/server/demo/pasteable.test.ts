@@ -20,7 +20,7 @@ function wordsOf(command: string): readonly string[] {
 
 describe('what the demo prints to paste', () => {
   it('reaches a shell as it is meant, whatever the directory is called', () => {
-    const home = "/tmp/it's a keep";
+    const home = "/srv/it's a keep";
     const commands = pasteableCommands({ base: 'http://127.0.0.1:1', home, cast, command: 'npx modelkeep' });
     const [password, key, log] = commands.map(([, command]) => wordsOf(command));
     assert.deepEqual(password?.slice(0, 4), ['curl', '-u', 'ada:one-two', 'http://127.0.0.1:1/predict']);
