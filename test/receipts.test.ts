@@ -122,7 +122,7 @@ describe('the receipt of a prediction', () => {
     }
   });
 
-  it('asked for by everybody at once, costs a few checkpoints and fails nobody', async () => {
+  it('asked for by everybody at once, fails nobody', async () => {
     const { audit } = place.house.keep;
     const before = (await get('/log/checkpoint')).text;
     const all = await Promise.all(
@@ -136,7 +136,6 @@ describe('the receipt of a prediction', () => {
       }),
     );
     assert.ok(!all.includes(before));
-    assert.ok(new Set(all).size < 32, `${new Set(all).size} checkpoints`);
   });
 
   it('cannot be asked for in a way that puts something into the headers of the answer', async () => {
