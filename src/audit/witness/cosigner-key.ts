@@ -1,4 +1,5 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { SEED_BYTES, signingKeyOfSeed } from '../../crypto/signing-seed.ts';
 import { encodeBase64, parseBase64 } from '../../kernel/base64.ts';
 import { Secret } from '../../kernel/secret.ts';
 import { type CosignatureKind, type Cosigner, createCosigner } from './cosignature.ts';
@@ -8,12 +9,8 @@ import { type CosignatureKind, type Cosigner, createCosigner } from './cosignatu
  * `PRIVATE+KEY+name+hash+base64(type, seed)`.
  */
 
-/** PKCS #8 of a 32-byte seed, up to the seed: RFC 8410 and RFC 9881. */
-const PKCS8: Readonly<Record<CosignatureKind, { readonly type: number; readonly prefix: Buffer }>> = {
-  ed25519: { type: 0x04, prefix: Buffer.from('302e020100300506032b657004220420', 'hex') },
-  'ml-dsa-44': { type: 0x06, prefix: Buffer.from('3034020100300b060960864801650304031104228020', 'hex') },
-};
-const SEED_BYTES = 32;
+const TYPES: Readonly<Record<CosignatureKind, number>> = { ed25519: 0x04, 'ml-dsa-44': 0x06 };
+const KINDS = Object.keys(TYPES) as CosignatureKind[];
 
 /** Throws a TypeError if `name` cannot name a key. */
 export function generateCosignerKey(name: string, kind: CosignatureKind): Secret<string> {
@@ -26,7 +23,7 @@ export function formatCosignerKey(name: string, key: KeyObject): Secret<string> 
   const { vkey, kind } = createCosigner(name, key);
   const { d, priv } = key.export({ format: 'jwk' }) as { d?: string; priv?: string };
   const seed = Buffer.from(d ?? priv ?? '', 'base64url');
-  const typed = Buffer.concat([Buffer.from([PKCS8[kind].type]), seed]);
+  const typed = Buffer.concat([Buffer.from([TYPES[kind]]), seed]);
   return new Secret(`PRIVATE+KEY+${name}+${idOf(vkey, name)}+${encodeBase64(typed)}`);
 }
 
@@ -36,10 +33,9 @@ export function parseCosignerPrivateKey(line: Secret<string>): Cosigner | undefi
     /^PRIVATE\+KEY\+([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/u.exec(line.reveal()) ?? [];
   const bytes = text === undefined ? undefined : parseBase64(text);
   if (name === undefined || bytes?.length !== 1 + SEED_BYTES) return undefined;
-  const form = Object.values(PKCS8).find(({ type }) => type === bytes[0]);
-  if (form === undefined) return undefined;
-  const der = Buffer.concat([form.prefix, bytes.subarray(1)]);
-  const cosigner = createCosigner(name, createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+  const kind = KINDS.find((each) => TYPES[each] === bytes[0]);
+  if (kind === undefined) return undefined;
+  const cosigner = createCosigner(name, signingKeyOfSeed(kind, bytes.subarray(1)));
   return idOf(cosigner.vkey, name) === id ? cosigner : undefined;
 }
 

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import type { SigningAlgorithm } from '../signing-seed.ts';
 
 /**
  * What a ring key may be used for; one key never serves two purposes. `wrap`: an age recipient and identity. `seal`:
@@ -33,7 +34,7 @@ export interface VersionUse {
 
 export interface SigningUse extends VersionUse {
   /** A key is used with one algorithm for life. Default Ed25519. */
-  readonly algorithm?: 'ed25519' | 'ml-dsa-44';
+  readonly algorithm?: SigningAlgorithm;
 }
 
 /**

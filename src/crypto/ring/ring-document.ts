@@ -1,9 +1,10 @@
-import { createPrivateKey, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { encodeBase64, parseBase64 } from '../../kernel/base64.ts';
 import { generateIdentity, recipientOf } from '../age/keys.ts';
 import { cryptoProblems } from '../problems.ts';
-import type { KeyPurpose, SigningUse } from './key-ring.ts';
+import { type SigningAlgorithm, signingKeyOfSeed } from '../signing-seed.ts';
+import type { KeyPurpose } from './key-ring.ts';
 
 /** What lies inside `keyring.age`: docs/formats/keyring.md. */
 
@@ -67,8 +68,6 @@ export type Usable =
   | { readonly purpose: 'seal'; readonly key: KeyObject }
   | { readonly purpose: 'mac'; readonly key: KeyObject }
   | { readonly purpose: 'sign'; readonly key: (algorithm: SigningAlgorithm) => KeyObject };
-
-export type SigningAlgorithm = NonNullable<SigningUse['algorithm']>;
 
 export interface OpenKey {
   readonly purpose: KeyPurpose;
@@ -150,24 +149,12 @@ function openVersion(name: string, purpose: KeyPurpose, stored: RingVersion, ind
   }
 }
 
-/** A private key in DER is this and its 32-byte seed: RFC 8410 and RFC 9881. */
-const SEED_PREFIXES: Readonly<Record<SigningAlgorithm, Buffer>> = {
-  ed25519: Buffer.from('302e020100300506032b657004220420', 'hex'),
-  'ml-dsa-44': Buffer.from('3034020100300b060960864801650304031104228020', 'hex'),
-};
-
 function openMaterial(purpose: KeyPurpose, material: string): Usable {
   if (purpose === 'wrap') return { purpose, identity: material, recipient: recipientOf(material) };
   const bytes = parseBase64(material);
   if (bytes?.length !== 32) throw new TypeError('not 32 bytes');
   if (purpose !== 'sign') return { purpose, key: createSecretKey(bytes) };
-  return {
-    purpose,
-    key(algorithm) {
-      const key = Buffer.concat([SEED_PREFIXES[algorithm], bytes]);
-      return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
-    },
-  };
+  return { purpose, key: (algorithm) => signingKeyOfSeed(algorithm, bytes) };
 }
 
 function parseJson(text: string): unknown {
